@@ -1,0 +1,40 @@
+// The commands of the program. Each adds its subcommand with its options and help; the callback does the
+// work.
+#pragma once
+
+#include <CLI/CLI.hpp>
+
+#include <string>
+
+#include "engine/engine.h"
+#include "files/gguf.h"
+
+namespace tern::app {
+
+void add_run(CLI::App& app);
+void add_serve(CLI::App& app);
+void add_inspect(CLI::App& app);
+void add_eval(CLI::App& app);
+void add_train(CLI::App& app);
+
+/// What every command that loads a model takes.
+struct ModelArguments {
+  std::string path;  ///< empty: the embedded model
+  std::string isa;   ///< empty: the best this machine has
+  int threads = 0;   ///< 0: every core this process may use
+
+  /// Adds -m, --isa and --threads.
+  void add_to(CLI::App& command);
+  GgufFile open() const;
+  void apply(EngineOptions& options) const;
+  /// The name to show: the file's without folder and ending, or "tern-search".
+  std::string name() const;
+};
+
+/// The model inside the program.
+GgufFile embedded_model();
+
+/// "512M", "2GiB", "1000000": bytes. Throws Error{bad_input}.
+uint64_t parse_size(const std::string& text);
+
+}  // namespace tern::app

@@ -1,0 +1,58 @@
+#include <cctype>
+#include <charconv>
+#include <filesystem>
+
+#include "app/commands.h"
+#include "base/checked.h"
+#include "base/error.h"
+
+extern "C" {
+extern const std::byte tern_model_begin[];
+extern const std::byte tern_model_end[];
+}
+
+namespace tern::app {
+
+GgufFile embedded_model() {
+  return GgufFile::parse({tern_model_begin, tern_model_end}, "the embedded model");
+}
+
+void ModelArguments::add_to(CLI::App& command) {
+  command.add_option("-m,--model", path, "GGUF file to run (default: the embedded model)");
+  command.add_option(
+      "--isa", isa,
+      "Force an instruction set: scalar, avx2, avx512, avx512_bf16 (default: the best one here)");
+  command.add_option("--threads", threads, "Threads to use (default: the cores this process may use)")
+      ->check(CLI::Range(0, 1024));
+}
+
+GgufFile ModelArguments::open() const {
+  return path.empty() ? embedded_model() : GgufFile::open(path);
+}
+
+void ModelArguments::apply(EngineOptions& options) const {
+  if (!isa.empty()) options.isa = parse_isa(isa);
+  options.threads = threads;
+}
+
+std::string ModelArguments::name() const {
+  return path.empty() ? "tern-search" : std::filesystem::path(path).stem().string();
+}
+
+uint64_t parse_size(const std::string& text) {
+  uint64_t number = 0;
+  const auto [rest, error] = std::from_chars(text.data(), text.data() + text.size(), number);
+  std::string unit(rest, text.data() + text.size());
+  for (char& c : unit) c = static_cast<char>(std::toupper(static_cast<unsigned char>(c)));
+  static constexpr std::pair<const char*, int> kUnits[] = {
+      {"", 0},     {"B", 0},  {"K", 10},  {"KB", 10},  {"KIB", 10}, {"M", 20},  {"MB", 20},
+      {"MIB", 20}, {"G", 30}, {"GB", 30}, {"GIB", 30}, {"T", 40},   {"TB", 40}, {"TIB", 40}};
+  if (error == std::errc{}) {
+    for (const auto& [name, shift] : kUnits) {
+      if (unit == name) return checked_mul(number, uint64_t{1} << shift, "size");
+    }
+  }
+  fail(ErrorKind::bad_input, "size \"{}\": expected a number with K, M, G or T, such as 512M", text);
+}
+
+}  // namespace tern::app

@@ -1,0 +1,125 @@
+// tern eval: how well a model does a task.
+#include <fmt/format.h>
+
+#include <charconv>
+
+#include "app/commands.h"
+#include "base/atomic_file.h"
+#include "base/error.h"
+#include "base/progress.h"
+#include "measure/eval_search.h"
+#include "tasks/search/examples_io.h"
+#include "tasks/search/world.h"
+
+namespace tern::app {
+namespace {
+
+struct EvalArguments {
+  ModelArguments model;
+  SearchEvalOptions options;
+  std::string split = "dev", noise = "0..3", think = "on", data, exported;
+  bool json = false;
+};
+
+/// "2" or "0..3".
+std::vector<int> parse_noise(const std::string& text) {
+  int low = 0, high = 0;
+  const char* const end = text.data() + text.size();
+  auto [at, error] = std::from_chars(text.data(), end, low);
+  high = low;
+  if (error == std::errc{} && text.compare(at - text.data(), 2, "..") == 0) {
+    const auto second = std::from_chars(at + 2, end, high);
+    at = second.ptr;
+    error = second.ec;
+  }
+  if (error != std::errc{} || at != end || low < 0 || high > 4 || low > high) {
+    fail(ErrorKind::bad_input, "--noise {}: expected a level from 0 to 4, or a range such as 0..3", text);
+  }
+  std::vector<int> levels;
+  for (int level = low; level <= high; ++level) levels.push_back(level);
+  return levels;
+}
+
+/// One JSON line an example: what was asked, what is right, what the model said.
+void export_answers(const std::string& path, const SearchReport& report) {
+  AtomicFile file(path);
+  for (const SearchAnswer& answer : report.answers) {
+    auto line = nlohmann::ordered_json::parse(search::example_line(answer.example));
+    line["model"] = {{"thinking", answer.reply.thinking},
+                     {"answer", answer.reply.answer},
+                     {"exact", answer.score.exact},
+                     {"invented", answer.score.invented},
+                     {"thinking_tokens", answer.reply.thinking_tokens},
+                     {"answer_tokens", answer.reply.answer_tokens}};
+    file.write(line.dump(-1, ' ', false, nlohmann::json::error_handler_t::replace) + "\n");
+  }
+  file.commit();
+}
+
+void evaluate(EvalArguments& arguments) {
+  SearchEvalOptions& options = arguments.options;
+  options.split = arguments.split == "test" ? search::Split::test : search::Split::dev;
+  options.noise = parse_noise(arguments.noise);
+  options.thinking = arguments.think == "off" ? Thinking::off : Thinking::on;
+
+  const search::World world;
+  SearchExamples examples;
+  if (arguments.data.empty()) {
+    examples = make_search_examples(world, options);
+  } else {
+    examples.seen = search::read_examples(arguments.data);
+  }
+
+  EngineOptions engine_options;
+  engine_options.parallel = options.parallel;
+  arguments.model.apply(engine_options);
+  const GgufFile file = arguments.model.open();
+  Engine engine(file, engine_options);
+
+  Progress progress("eval search");
+  const SearchReport report = evaluate_search(engine, world, examples, options, [&](int done, int all) {
+    progress.update(all ? static_cast<double>(done) / all : 1, fmt::format("{} of {} queries", done, all));
+  });
+  progress.finish();
+  if (!arguments.exported.empty()) export_answers(arguments.exported, report);
+  if (arguments.json) {
+    fmt::print("{}\n", to_json(report).dump(2));
+  } else {
+    fmt::print("{}", to_text(report));
+  }
+}
+
+}  // namespace
+
+void add_eval(CLI::App& app) {
+  CLI::App* eval = app.add_subcommand("eval", "Measure how well a model does a task");
+  eval->require_subcommand(1);
+  CLI::App* search =
+      eval->add_subcommand("search", "Noisy shop search: the model, a baseline of rules, and the ceiling");
+  auto arguments = std::make_shared<EvalArguments>();
+  arguments->model.add_to(*search);
+  search->add_option("--split", arguments->split, "dev to tune on, test to look at once at the end")
+      ->check(CLI::IsMember({"dev", "test"}))
+      ->capture_default_str();
+  search->add_option("--n", arguments->options.count, "Queries, spread evenly over the noise levels")
+      ->check(CLI::Range(1, 1000000))
+      ->capture_default_str();
+  search
+      ->add_option("--noise", arguments->noise, "Noise operators in a query: a level from 0 to 4, or a range")
+      ->capture_default_str();
+  search->add_option("--think", arguments->think, "Let the model think first")
+      ->check(CLI::IsMember({"on", "off"}))
+      ->capture_default_str();
+  search->add_option("--data", arguments->data, "Take the examples from this JSON-lines file instead");
+  search->add_option("--export", arguments->exported,
+                     "Write every example with the model's answer to this JSON-lines file");
+  search->add_flag("--json", arguments->json, "Print one JSON object");
+  search->footer(R"(Examples:
+  tern eval search                                       500 dev queries with the embedded model
+  tern eval search --split test --n 2000 --json
+  tern eval search -m runs/search/model.gguf --noise 3 --think off
+  tern eval search --export answers.jsonl                to look at the mistakes; --data reads such files)");
+  search->callback([arguments] { evaluate(*arguments); });
+}
+
+}  // namespace tern::app

@@ -1,0 +1,68 @@
+// The command line of tern.
+#include <cstdio>
+
+#include "app/commands.h"
+#include "app/version.h"  // written by the build
+#include "base/error.h"
+#include "kernels/kernels.h"
+
+namespace {
+
+using namespace tern;
+
+/// Exit codes, as `tern --help` prints them.
+int exit_code(ErrorKind kind) {
+  switch (kind) {
+    case ErrorKind::bad_input:
+    case ErrorKind::unsupported:
+      return 3;
+    default:
+      return 1;
+  }
+}
+
+std::string version_text() {
+  std::string found;
+  for (Isa isa : {Isa::scalar, Isa::avx2, Isa::avx512, Isa::avx512_bf16}) {
+    if (isa_available(isa)) found += std::string(found.empty() ? "" : " ") + std::string(isa_name(isa));
+  }
+  return fmt::format("tern {} ({})\ninstruction sets: {}; chosen: {}", TERN_VERSION, TERN_COMMIT, found,
+                     isa_name(detect_isa()));
+}
+
+constexpr const char* kFooter = R"(Examples:
+  tern run "chep red sneakrs undr 60"          ask the embedded model
+  tern run                                     chat with it
+  tern serve --port 8080                       OpenAI API on http://127.0.0.1:8080/v1
+  tern inspect model.gguf                      what is in a file, and the memory it will take
+  tern eval search --n 500                     how well the embedded model answers, beside a baseline
+  tern train search --config configs/search.toml --out runs/search
+
+Exit codes: 0 done, 1 failed, 2 wrong usage, 3 a file or input that tern can't read or run.
+`tern COMMAND --help` says more.)";
+
+}  // namespace
+
+int main(int argc, char** argv) {
+  CLI::App app("tern runs, serves and trains small Mixture-of-Experts reasoning models.", "tern");
+  app.footer(kFooter);
+  app.set_version_flag("--version", version_text());
+  app.require_subcommand(1);
+  app::add_run(app);
+  app::add_serve(app);
+  app::add_inspect(app);
+  app::add_eval(app);
+  app::add_train(app);
+  try {
+    app.parse(argc, argv);
+    return 0;
+  } catch (const CLI::ParseError& error) {
+    return app.exit(error) == 0 ? 0 : 2;
+  } catch (const Error& error) {
+    fmt::print(stderr, "tern: {}\n", error.what());
+    return exit_code(error.kind());
+  } catch (const std::exception& error) {
+    fmt::print(stderr, "tern: {}\n", error.what());
+    return 1;
+  }
+}

@@ -1,0 +1,65 @@
+// tern serve: the OpenAI API over HTTP, until a signal.
+#include "serve/server.h"
+
+#include <cstdio>
+
+#include <fmt/format.h>
+
+#include "app/commands.h"
+
+namespace tern::app {
+namespace {
+
+struct ServeArguments {
+  ModelArguments model;
+  ServeOptions serve;
+  EngineOptions engine;
+  std::string alias;
+  std::string cache_memory;
+};
+
+void serve(ServeArguments& arguments) {
+  arguments.model.apply(arguments.engine);
+  if (!arguments.cache_memory.empty()) arguments.engine.cache_bytes = parse_size(arguments.cache_memory);
+  arguments.serve.alias = arguments.alias.empty() ? arguments.model.name() : arguments.alias;
+  arguments.serve.handle_signals = true;
+
+  const GgufFile file = arguments.model.open();
+  Engine engine(file, arguments.engine);
+  Server server(engine, arguments.serve);
+  fmt::print(stderr, "tern: {} on {}/v1, {} tokens of context, {} streams at once\n", arguments.serve.alias,
+             server.url(), engine.context(), arguments.engine.parallel);
+  server.run();
+}
+
+}  // namespace
+
+void add_serve(CLI::App& app) {
+  CLI::App* command = app.add_subcommand("serve", "Serve a model over the OpenAI API");
+  auto arguments = std::make_shared<ServeArguments>();
+  arguments->model.add_to(*command);
+  command->add_option("--host", arguments->serve.host, "Address to listen on")->capture_default_str();
+  command->add_option("--port", arguments->serve.port, "Port to listen on (0: any free one, printed)")
+      ->capture_default_str();
+  command->add_option("--alias", arguments->alias, "The model's name in the API (default: the file's)");
+  command->add_option("--ctx", arguments->engine.context, "Tokens of context for a request (0: the model's)")
+      ->check(CLI::NonNegativeNumber)
+      ->capture_default_str();
+  command
+      ->add_option("--parallel", arguments->engine.parallel,
+                   "Requests decoded together; more wait their turn")
+      ->check(CLI::Range(1, 1024))
+      ->capture_default_str();
+  command->add_option("--cache-mem", arguments->cache_memory,
+                      "Memory for the cache, e.g. 512M (default: parallel x ctx)");
+  command->footer(R"(Examples:
+  tern serve                                          the embedded model on http://127.0.0.1:8080/v1
+  tern serve -m model.gguf --port 9000 --parallel 16
+  curl -N http://127.0.0.1:8080/v1/chat/completions -H 'Content-Type: application/json' \
+       -d '{"stream":true,"messages":[{"role":"user","content":"chep red sneakrs undr 60"}]}'
+
+SIGTERM finishes the running streams and exits 0; a second one ends at once.)");
+  command->callback([arguments] { serve(*arguments); });
+}
+
+}  // namespace tern::app

@@ -1,0 +1,29 @@
+// A read-only file mapped into memory.
+#pragma once
+
+#include <cstddef>
+#include <span>
+#include <string>
+
+namespace tern {
+
+class MappedFile {
+ public:
+  /// Maps the whole file. Throws Error{io} naming the path. An empty file maps to an empty span.
+  explicit MappedFile(const std::string& path);
+  MappedFile(MappedFile&& other) noexcept;
+  MappedFile& operator=(MappedFile&& other) noexcept;
+  ~MappedFile();
+
+  std::span<const std::byte> bytes() const { return {data_, size_}; }
+  const std::string& path() const { return path_; }
+  /// Tells the kernel that the pages covering [offset, offset + size) will not be read again soon.
+  void release(size_t offset, size_t size) const;
+
+ private:
+  std::string path_;
+  const std::byte* data_ = nullptr;
+  size_t size_ = 0;
+};
+
+}  // namespace tern

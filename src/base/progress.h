@@ -1,0 +1,39 @@
+// A progress bar on standard error.
+#pragma once
+
+#include <cstdint>
+#include <string>
+
+#include "base/clock.h"
+
+namespace tern {
+
+/// On a terminal one line that redraws itself, at most ten times a second; elsewhere a plain line every half
+/// minute.
+class Progress {
+ public:
+  explicit Progress(std::string label);
+  Progress(const Progress&) = delete;
+  Progress& operator=(const Progress&) = delete;
+  ~Progress();
+
+  /// `share` done, 0 to 1; `text` stands behind the bar, the time left is added.
+  void update(double share, const std::string& text);
+  /// Draws the last state and ends the line.
+  void finish();
+
+ private:
+  void draw();
+
+  std::string label_, text_;
+  double share_ = 0;
+  bool terminal_;
+  bool open_ = true;
+  TimePoint start_ = Clock::now();
+  TimePoint drawn_;
+};
+
+/// "42 s", "3:05", "1:02:03".
+std::string duration_text(double seconds);
+
+}  // namespace tern

@@ -1,0 +1,230 @@
+#include "engine/engine.h"
+
+#include <algorithm>
+#include <atomic>
+#include <condition_variable>
+#include <exception>
+#include <limits>
+#include <mutex>
+#include <thread>
+#include <utility>
+
+#include "base/checked.h"
+#include "base/cores.h"
+#include "base/error.h"
+#include "engine/generation.h"
+#include "engine/scheduler.h"
+#include "files/gguf.h"
+#include "text/vocabulary.h"
+
+namespace tern {
+namespace {
+
+void check_options(const EngineOptions& options) {
+  const auto at_least = [](const char* name, int value, int least) {
+    if (value < least) fail(ErrorKind::bad_input, "{}: expected {} or more, found {}", name, least, value);
+  };
+  at_least("context", options.context, 0);
+  at_least("parallel", options.parallel, 1);
+  at_least("threads", options.threads, 0);
+  at_least("prompt_piece", options.prompt_piece, 1);
+  at_least("most_waiting", options.most_waiting, 0);
+  constexpr int kMost = 1 << 20;  // far beyond use; keeps their sum an int
+  if (options.parallel > kMost) fail(ErrorKind::limit, "parallel: {}, at most {}", options.parallel, kMost);
+  if (options.prompt_piece > kMost)
+    fail(ErrorKind::limit, "prompt_piece: {}, at most {}", options.prompt_piece, kMost);
+  if (options.most_waiting > kMost)
+    fail(ErrorKind::limit, "most_waiting: {}, at most {}", options.most_waiting, kMost);
+}
+
+ModelOptions model_options(const EngineOptions& options) {
+  check_options(options);
+  ModelOptions model;
+  model.isa = options.isa;
+  model.threads = options.threads > 0 ? options.threads : usable_cores();
+  model.max_batch = options.parallel + options.prompt_piece;
+  return model;
+}
+
+int asked_context(const ModelShape& model, const EngineOptions& options) {
+  if (options.context > model.context)
+    fail(ErrorKind::bad_input, "context: {} tokens, but the model reaches {}", options.context,
+         model.context);
+  return options.context > 0 ? options.context : model.context;
+}
+
+/// The cache that the options ask for: whole sequences, or as many pages as fit into cache_bytes.
+PagedCache::Shape cache_shape(const ModelShape& model, const EngineOptions& options) {
+  PagedCache::Shape cache;
+  cache.layers = model.layers;
+  cache.row = model.cache_row;
+  cache.max_sequences = options.parallel;
+  const int context = asked_context(model, options);
+  const uint64_t whole = checked_mul(PagedCache::pages_for(context), options.parallel, "the cache's pages");
+  uint64_t pages = whole;
+  if (options.cache_bytes > 0) {
+    const uint64_t rows = checked_mul(model.layers, PagedCache::kPageTokens, "a page's rows");
+    const uint64_t page_bytes =
+        checked_mul(rows, checked_mul(model.cache_row, sizeof(float), "a row"), "a page");
+    pages = std::min(whole, options.cache_bytes / std::max<uint64_t>(page_bytes, 1));
+    if (pages == 0)
+      fail(ErrorKind::bad_input, "cache_bytes: {} is less than one page of {}", options.cache_bytes,
+           page_bytes);
+  }
+  if (pages > static_cast<uint64_t>(std::numeric_limits<int>::max() / PagedCache::kPageTokens))
+    fail(ErrorKind::limit, "a cache of {} pages is too large; lower context or parallel", pages);
+  cache.pages = static_cast<int>(pages);
+  cache.max_tokens = std::min(context, cache.pages * PagedCache::kPageTokens);
+  return cache;
+}
+
+}  // namespace
+
+/// One thread owns the scheduler. Others leave mail, under the mutex; events go to sinks outside of it.
+struct Engine::Impl {
+  struct Mail {
+    std::vector<std::unique_ptr<Generation>> requests;
+    std::vector<RequestId> cancels;
+  };
+
+  Impl(std::unique_ptr<Model> a_model, Tokenizer a_tokenizer, const EngineOptions& options);
+  ~Impl();
+
+  void loop();
+  bool read_mail(Mail& mail);
+  void publish();
+  bool busy() const { return running + waiting > 0; }  ///< under the mutex
+
+  const Tokenizer tokenizer;
+  const std::unique_ptr<Model> model;
+  const PagedCache::Shape cache;
+  const GenerationLimits limits;
+  const int most_requests;  ///< running and waiting
+  Scheduler scheduler;      ///< the thread's alone
+
+  std::atomic<RequestId> last_id = 0;
+  mutable std::mutex mutex;
+  std::condition_variable mail_came, went_idle;
+  Mail inbox;
+  bool draining = false, stopping = false;
+  int running = 0, waiting = 0;  ///< as of the last step; the inbox waits too
+  uint64_t steps = 0;
+  TimePoint last_step = Clock::now();
+
+  std::thread thread;  ///< last: starts when all else is there
+};
+
+Engine::Impl::Impl(std::unique_ptr<Model> a_model, Tokenizer a_tokenizer, const EngineOptions& options)
+    : tokenizer(std::move(a_tokenizer)),
+      model(std::move(a_model)),
+      cache(cache_shape(model->shape(), options)),
+      limits{std::min(model->shape().vocab, tokenizer.size()), cache.max_tokens, options.prompt_piece},
+      most_requests(options.parallel + options.most_waiting),
+      scheduler(*model, {options.parallel, options.prompt_piece, cache}),
+      thread([this] { loop(); }) {}
+
+Engine::Impl::~Impl() {
+  {
+    const std::lock_guard lock(mutex);
+    stopping = true;
+  }
+  mail_came.notify_one();
+  thread.join();
+}
+
+void Engine::Impl::loop() {
+  Mail mail;
+  while (read_mail(mail)) {
+    for (auto& request : mail.requests) scheduler.add(std::move(request));
+    for (const RequestId id : mail.cancels) scheduler.cancel(id);
+    try {
+      scheduler.step();
+    } catch (const std::exception& error) {  // out of memory, or a bug: the engine outlives it
+      scheduler.end_all(FinishReason::error, error.what());
+    }
+    publish();
+  }
+  for (auto& request : mail.requests) scheduler.add(std::move(request));
+  scheduler.end_all(FinishReason::cancelled);
+}
+
+/// Sleeps while there is nothing to do. False when the engine stops.
+bool Engine::Impl::read_mail(Mail& mail) {
+  mail.requests.clear();
+  mail.cancels.clear();
+  std::unique_lock lock(mutex);
+  mail_came.wait(lock, [this] { return stopping || busy() || !inbox.cancels.empty(); });
+  std::swap(mail, inbox);
+  return !stopping;
+}
+
+/// Tells status(), submit() and drain() where the scheduler stands.
+void Engine::Impl::publish() {
+  const std::lock_guard lock(mutex);
+  running = scheduler.running();
+  waiting = scheduler.waiting() + static_cast<int>(inbox.requests.size());
+  steps = scheduler.steps();
+  last_step = Clock::now();
+  if (!busy()) went_idle.notify_all();
+}
+
+Engine::Engine(std::unique_ptr<Model> model, Tokenizer tokenizer, const EngineOptions& options) {
+  check_options(options);
+  impl_ = std::make_unique<Impl>(std::move(model), std::move(tokenizer), options);
+}
+
+Engine::Engine(const GgufFile& file, const EngineOptions& options)
+    : Engine(load_model(file, model_options(options)), Tokenizer(read_vocabulary(file)), options) {}
+
+Engine::~Engine() = default;
+
+const Tokenizer& Engine::tokenizer() const {
+  return impl_->tokenizer;
+}
+const ModelShape& Engine::model_shape() const {
+  return impl_->model->shape();
+}
+int Engine::context() const {
+  return impl_->limits.context;
+}
+
+RequestId Engine::submit(GenerateRequest request, std::shared_ptr<EventSink> sink) {
+  const RequestId id = ++impl_->last_id;
+  auto generation =
+      std::make_unique<Generation>(id, std::move(request), std::move(sink), impl_->tokenizer, impl_->limits);
+  {
+    const std::lock_guard lock(impl_->mutex);
+    if (impl_->draining) fail(ErrorKind::limit, "the engine is draining and takes no more requests");
+    if (impl_->running + impl_->waiting >= impl_->most_requests)
+      fail(ErrorKind::limit, "{} requests are running or waiting, no more are taken", impl_->most_requests);
+    if (!impl_->busy()) impl_->last_step = Clock::now();
+    impl_->inbox.requests.push_back(std::move(generation));
+    ++impl_->waiting;
+  }
+  impl_->mail_came.notify_one();
+  return id;
+}
+
+void Engine::cancel(RequestId id) {
+  {
+    const std::lock_guard lock(impl_->mutex);
+    if (!impl_->busy()) return;
+    impl_->inbox.cancels.push_back(id);
+  }
+  impl_->mail_came.notify_one();
+}
+
+void Engine::drain() {
+  std::unique_lock lock(impl_->mutex);
+  impl_->draining = true;
+  impl_->went_idle.wait(lock, [this] { return !impl_->busy(); });
+}
+
+EngineStatus Engine::status() const {
+  const std::lock_guard lock(impl_->mutex);
+  EngineStatus status{impl_->running, impl_->waiting, impl_->steps, 0};
+  if (impl_->busy()) status.seconds_since_step = seconds_since(impl_->last_step);
+  return status;
+}
+
+}  // namespace tern

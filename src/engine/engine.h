@@ -1,0 +1,118 @@
+// The engine: takes requests from any thread, runs them together in one batch, and gives back events.
+#pragma once
+
+#include <cstdint>
+#include <memory>
+#include <optional>
+#include <string>
+#include <vector>
+
+#include "base/clock.h"
+#include "engine/sampler.h"
+#include "model/model.h"
+#include "text/tokenizer.h"
+
+namespace tern {
+
+using RequestId = uint64_t;
+
+struct GenerateRequest {
+  std::vector<int32_t> prompt;  ///< token ids, at least one
+  int max_tokens = 0;           ///< thinking and answer together; 0: as far as the context reaches
+  SamplingParams sampling;
+  std::vector<std::string> stop;  ///< text that ends the answer (not looked for in the thinking); not given
+                                  ///< out; at most 64 strings of at most 1,024 bytes
+  bool ignore_eos = false;
+  int top_logprobs = -1;               ///< -1: no logprobs; 0: of the chosen tokens; n: also the n best
+  bool starts_thinking = false;        ///< the prompt ended in the opening marker
+  std::optional<int> thinking_budget;  ///< tokens; at the budget the closing marker is forced
+  TimePoint arrived = Clock::now();
+};
+
+enum class FinishReason { stop, length, cancelled, error };
+
+struct Usage {
+  int prompt_tokens = 0;
+  int completion_tokens = 0;  ///< every token chosen, markers and the ending one included
+  int reasoning_tokens = 0;   ///< those of them between the thinking's markers, as vLLM counts
+};
+
+struct Timings {
+  double first_token_s = 0, total_s = 0;  ///< from `arrived`
+};
+
+/// One chosen token's news; every token has its event. Text comes in whole characters and is empty while
+/// bytes are held back and for special tokens; a token's thinking and answer text never come in one event.
+struct TokenEvent {
+  int32_t token = 0;
+  bool thinking = false;  ///< which side `text` belongs to; the markers themselves count to the thinking
+  std::string text;
+  std::optional<Sampled> logprobs;
+};
+
+struct FinishEvent {
+  FinishReason reason = FinishReason::stop;
+  std::string text;  ///< text held back until the end; belongs to `thinking` or the answer as below
+  bool thinking = false;
+  std::string error;  ///< for FinishReason::error
+  Usage usage;
+  Timings timings;
+};
+
+/// Where a request's events go. Called on the engine's thread: must return at once and not throw.
+class EventSink {
+ public:
+  virtual ~EventSink() = default;
+  virtual void on_token(const TokenEvent& event) = 0;
+  virtual void on_finish(const FinishEvent& event) = 0;  ///< exactly once, last
+};
+
+struct EngineOptions {
+  int context = 0;           ///< tokens of one sequence; 0: the model's
+  int parallel = 8;          ///< sequences in one batch; more wait, first come first served
+  uint64_t cache_bytes = 0;  ///< 0: parallel x context; a smaller cache than one context shortens the context
+  int threads = 0;           ///< 0: usable_cores()
+  int prompt_piece = 128;    ///< prompt tokens in one step at most; a prompt is cut at its multiples only, so
+                             ///< that its rounding doesn't depend on what else runs
+  int most_waiting = 1024;   ///< requests that may wait; more are refused
+  Isa isa = detect_isa();
+};
+
+struct EngineStatus {
+  int running = 0, waiting = 0;
+  uint64_t steps = 0;
+  double seconds_since_step = 0;  ///< 0 while there is nothing to do
+};
+
+class Engine {
+ public:
+  /// Loads the model from `file` and starts the engine's thread. Throws as load_model and read_vocabulary,
+  /// and Error{bad_input | limit} naming the option out of range.
+  Engine(const GgufFile& file, const EngineOptions& options);
+  /// Takes a model that was loaded elsewhere; it must take batches of parallel + prompt_piece tokens.
+  Engine(std::unique_ptr<Model> model, Tokenizer tokenizer, const EngineOptions& options);
+  ~Engine();  ///< cancels what runs and waits
+
+  const Tokenizer& tokenizer() const;
+  const ModelShape& model_shape() const;
+  int context() const;
+
+  /// Queues a request; thread-safe. Throws Error{bad_input | unsupported} at once where it can never run
+  /// (empty prompt, ids out of range, prompt and one token beyond the context or the cache, parameters out of
+  /// range, thinking asked of a vocabulary without the markers), and Error{limit} only where it came at a bad
+  /// time: too many wait, or the engine drains. A max_tokens beyond the context is cut to it.
+  RequestId submit(GenerateRequest request, std::shared_ptr<EventSink> sink);
+  /// Ends a request within one step; its sink gets FinishReason::cancelled. Unknown ids are ignored.
+  /// Thread-safe.
+  void cancel(RequestId id);
+  /// Returns when nothing runs or waits. Later submits are refused with Error{limit}. Thread-safe; not for
+  /// sinks.
+  void drain();
+  EngineStatus status() const;
+
+ private:
+  struct Impl;
+  std::unique_ptr<Impl> impl_;
+};
+
+}  // namespace tern

@@ -1,0 +1,80 @@
+// One request on its way: how far its prompt is, what it said, what it may still say.
+#pragma once
+
+#include <cstdint>
+#include <memory>
+#include <optional>
+#include <span>
+#include <string>
+#include <vector>
+
+#include "engine/constraint.h"
+#include "engine/engine.h"
+#include "engine/sampler.h"
+#include "text/stream.h"
+#include "text/tokenizer.h"
+
+namespace tern {
+
+/// What a generation needs to know of the engine it runs in.
+struct GenerationLimits {
+  int vocab = 0;         ///< ids from here on can't be said: the smaller of the model's and the tokenizer's
+  int context = 0;       ///< tokens of one sequence, prompt and reply
+  int prompt_piece = 0;  ///< prompt tokens fed at once
+};
+
+/// Belongs to one thread at a time. The tokenizer must outlive it.
+///
+/// The prompt is fed in pieces that end at multiples of `prompt_piece` whatever else runs, so that a
+/// request's arithmetic, and with it its text, is the same alone and in company.
+class Generation {
+ public:
+  /// Throws Error{bad_input | unsupported} for a request that can never run, naming the field.
+  Generation(RequestId id, GenerateRequest request, std::shared_ptr<EventSink> sink,
+             const Tokenizer& tokenizer, const GenerationLimits& limits);
+
+  RequestId id() const { return id_; }
+  bool in_prompt() const { return cached_ < static_cast<int>(request_.prompt.size()); }
+  /// Tokens that the cache will hold at most: the prompt and all of the reply but its last token.
+  int most_cached() const { return static_cast<int>(request_.prompt.size()) + max_tokens_ - 1; }
+
+  /// The tokens to feed next, at positions cached() and on: a piece of the prompt, or the token chosen last.
+  std::span<const int32_t> next() const;
+  int cached() const { return cached_; }
+  /// Whether a token is to be chosen from the logits of next()'s last token.
+  bool wants_logits() const;
+  /// next() was fed.
+  void advance();
+
+  /// Chooses a token from the logits {model's vocabulary} and gives out its event. Sets done() where it was
+  /// the last. Throws as Sampler::sample, and what the sink throws.
+  void choose(std::span<float> logits);
+
+  /// The reason to end, where one was met.
+  std::optional<FinishReason> done() const { return done_; }
+  /// Gives out the last event; nothing may follow. Never throws.
+  void finish(FinishReason reason, const std::string& error = {});
+
+ private:
+  std::string text_of(int32_t token, bool was_thinking);
+  std::optional<FinishReason> reason_to_end() const;
+
+  RequestId id_;
+  GenerateRequest request_;
+  std::shared_ptr<EventSink> sink_;
+  const Tokenizer* tokenizer_;
+  GenerationLimits limits_;
+  int max_tokens_ = 0;
+  ThinkingTokens markers_;
+  ThinkingBudget thinking_;
+  Sampler sampler_;
+  Utf8Stream characters_;
+  StopStream stops_;
+  int cached_ = 0;
+  int32_t last_ = 0;  ///< the token chosen last
+  Usage usage_;
+  std::optional<TimePoint> first_token_;
+  std::optional<FinishReason> done_;
+};
+
+}  // namespace tern

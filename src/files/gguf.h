@@ -1,0 +1,122 @@
+// GGUF 2 and 3, little-endian: read without trust, written so that other engines read it.
+// Format: the GGUF specification in ggml's documentation.
+#pragma once
+
+#include <cstddef>
+#include <cstdint>
+#include <memory>
+#include <optional>
+#include <span>
+#include <string>
+#include <string_view>
+#include <unordered_map>
+#include <variant>
+#include <vector>
+
+#include "base/mapped_file.h"
+#include "quant/types.h"
+
+namespace tern {
+
+/// A metadata value. Integers of every width become int64/uint64, floats double; arrays hold one of three
+/// kinds.
+using GgufValue = std::variant<uint64_t, int64_t, double, bool, std::string, std::vector<int64_t>,
+                               std::vector<double>, std::vector<std::string>>;
+
+struct GgufTensor {
+  std::string name;
+  uint32_t ggml_type = 0;      ///< as in the file; may be one tern does not run
+  std::vector<uint64_t> dims;  ///< 1 to 4, the contiguous one first
+  std::span<const std::byte>
+      data;  ///< inside the mapping; its size is checked against dims and type. Empty for unknown types
+
+  uint64_t elements() const;
+  /// Throws Error{unsupported} naming tensor and type.
+  DType dtype() const;
+};
+
+class GgufFile {
+ public:
+  /// Maps and parses. Throws Error{io | bad_input | limit} naming the file, the byte offset and what was
+  /// expected.
+  static GgufFile open(const std::string& path);
+  /// Parses bytes that outlive the object (the embedded model, a fuzzer's input). `name` is used in errors.
+  static GgufFile parse(std::span<const std::byte> bytes, std::string name);
+
+  const std::string& name() const { return name_; }
+  uint32_t version() const { return version_; }
+  uint64_t file_bytes() const { return bytes_.size(); }
+  const std::vector<std::pair<std::string, GgufValue>>& metadata() const { return metadata_; }
+  const std::vector<GgufTensor>& tensors() const { return tensors_; }
+
+  const GgufValue* find(std::string_view key) const;  ///< null if absent
+  const GgufTensor* find_tensor(std::string_view name) const;
+  const GgufTensor& tensor(std::string_view name) const;  ///< throws Error{bad_input} naming it
+
+  // Typed metadata. get_* throws Error{bad_input} where absent or of another kind; *_or gives the fallback
+  // where absent (still throws on another kind or a number that does not fit).
+  uint64_t get_uint(std::string_view key) const;
+  uint64_t uint_or(std::string_view key, uint64_t fallback) const;
+  double get_float(std::string_view key) const;
+  double float_or(std::string_view key, double fallback) const;
+  bool bool_or(std::string_view key, bool fallback) const;
+  std::string get_string(std::string_view key) const;
+  std::string string_or(std::string_view key, std::string fallback) const;
+  const std::vector<std::string>& get_strings(std::string_view key) const;
+  const std::vector<int64_t>& get_ints(std::string_view key) const;
+
+  /// The mapping, where the file was opened by path (to release pages after packing); null for parse().
+  const MappedFile* mapping() const { return mapping_.get(); }
+
+ private:
+  GgufFile() = default;
+  std::string name_;
+  uint32_t version_ = 0;
+  std::shared_ptr<MappedFile> mapping_;
+  std::span<const std::byte> bytes_;
+  std::vector<std::pair<std::string, GgufValue>> metadata_;
+  std::vector<GgufTensor> tensors_;
+  std::unordered_map<std::string_view, size_t> metadata_index_, tensor_index_;
+};
+
+/// Collects metadata and tensors, then writes a GGUF 3 file atomically. Value types on disk are the caller's
+/// choice, because llama.cpp is strict about them.
+class GgufWriter {
+ public:
+  void add_u32(std::string key, uint32_t value);
+  void add_i32(std::string key, int32_t value);
+  void add_u64(std::string key, uint64_t value);
+  void add_f32(std::string key, float value);
+  void add_bool(std::string key, bool value);
+  void add_string(std::string key, std::string value);
+  void add_strings(std::string key, std::vector<std::string> values);
+  void add_i32s(std::string key, std::vector<int32_t> values);
+  void add_f32s(std::string key, std::vector<float> values);
+  /// dims with the contiguous one first; data of exactly row_bytes(type, product of dims).
+  void add_tensor(std::string name, DType type, std::vector<uint64_t> dims, std::vector<std::byte> data);
+
+  /// Atomic. Throws Error{io}, or Error{bad_input} for a key or tensor that was added twice.
+  void write(const std::string& path) const;
+  std::vector<std::byte> bytes() const;
+
+ private:
+  struct Entry {
+    std::string key;
+    uint32_t type;
+    std::string payload;  ///< the value's bytes as they stand in the file
+  };
+  struct Tensor {
+    std::string name;
+    DType type;
+    std::vector<uint64_t> dims;
+    std::vector<std::byte> data;
+  };
+  /// Gives the file's bytes to `sink` piece by piece, from front to back.
+  template <typename Sink>
+  void emit(Sink sink) const;
+
+  std::vector<Entry> entries_;
+  std::vector<Tensor> tensors_;
+};
+
+}  // namespace tern

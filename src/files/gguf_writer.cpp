@@ -1,0 +1,186 @@
+// GgufWriter: the same bytes to a file or to memory, through one function.
+#include <algorithm>
+#include <cstring>
+
+#include "base/atomic_file.h"
+#include "base/checked.h"
+#include "base/error.h"
+#include "files/gguf.h"
+#include "files/gguf_format.h"
+#include "files/printable.h"
+
+namespace tern {
+namespace {
+
+using gguf::ValueType;
+
+template <typename T>
+void append(std::string& to, T value) {
+  char bytes[sizeof(T)];
+  std::memcpy(bytes, &value, sizeof(T));
+  to.append(bytes, sizeof(T));
+}
+
+void append_string(std::string& to, std::string_view text) {
+  append<uint64_t>(to, text.size());
+  to.append(text);
+}
+
+template <typename T>
+std::string scalar(T value) {
+  std::string payload;
+  append(payload, value);
+  return payload;
+}
+
+std::string array_head(ValueType element, size_t n) {
+  std::string payload;
+  append(payload, static_cast<uint32_t>(element));
+  append<uint64_t>(payload, n);
+  return payload;
+}
+
+template <typename T>
+std::string array(ValueType element, const std::vector<T>& values) {
+  std::string payload = array_head(element, values.size());
+  for (const T value : values) append(payload, value);
+  return payload;
+}
+
+uint32_t number(ValueType type) {
+  return static_cast<uint32_t>(type);
+}
+
+template <typename Items, typename Name>
+void check_unique(const Items& items, Name name, std::string_view what) {
+  std::vector<std::string_view> names;
+  for (const auto& item : items) names.push_back(name(item));
+  std::sort(names.begin(), names.end());
+  const auto twice = std::adjacent_find(names.begin(), names.end());
+  if (twice != names.end()) fail(ErrorKind::bad_input, "GGUF: {} {}: added twice", what, printable(*twice));
+}
+
+void check_key(std::string_view key) {
+  if (key.empty() || key.size() > gguf::most_key_bytes) {
+    fail(ErrorKind::bad_input, "GGUF: key {}: expected 1 to {} bytes, found {}", printable(key),
+         gguf::most_key_bytes, key.size());
+  }
+  if (key == gguf::alignment_key) {
+    fail(ErrorKind::bad_input, "GGUF: key '{}': not to be set, the writer always aligns to {}", key,
+         gguf::default_alignment);
+  }
+}
+
+std::string_view padding(uint64_t size) {
+  static constexpr char zeros[gguf::default_alignment] = {};
+  return {zeros, round_up(size, gguf::default_alignment) - size};
+}
+
+}  // namespace
+
+void GgufWriter::add_u32(std::string key, uint32_t value) {
+  entries_.push_back({std::move(key), number(ValueType::u32), scalar(value)});
+}
+
+void GgufWriter::add_i32(std::string key, int32_t value) {
+  entries_.push_back({std::move(key), number(ValueType::i32), scalar(value)});
+}
+
+void GgufWriter::add_u64(std::string key, uint64_t value) {
+  entries_.push_back({std::move(key), number(ValueType::u64), scalar(value)});
+}
+
+void GgufWriter::add_f32(std::string key, float value) {
+  entries_.push_back({std::move(key), number(ValueType::f32), scalar(value)});
+}
+
+void GgufWriter::add_bool(std::string key, bool value) {
+  entries_.push_back(
+      {std::move(key), number(ValueType::boolean), scalar(static_cast<uint8_t>(value ? 1 : 0))});
+}
+
+void GgufWriter::add_string(std::string key, std::string value) {
+  std::string payload;
+  append_string(payload, value);
+  entries_.push_back({std::move(key), number(ValueType::string), std::move(payload)});
+}
+
+void GgufWriter::add_strings(std::string key, std::vector<std::string> values) {
+  std::string payload = array_head(ValueType::string, values.size());
+  for (const std::string& value : values) append_string(payload, value);
+  entries_.push_back({std::move(key), number(ValueType::array), std::move(payload)});
+}
+
+void GgufWriter::add_i32s(std::string key, std::vector<int32_t> values) {
+  entries_.push_back({std::move(key), number(ValueType::array), array(ValueType::i32, values)});
+}
+
+void GgufWriter::add_f32s(std::string key, std::vector<float> values) {
+  entries_.push_back({std::move(key), number(ValueType::array), array(ValueType::f32, values)});
+}
+
+void GgufWriter::add_tensor(std::string name, DType type, std::vector<uint64_t> dims,
+                            std::vector<std::byte> data) {
+  if (name.empty() || name.size() > gguf::most_tensor_name_bytes) {
+    fail(ErrorKind::bad_input, "GGUF: tensor {}: expected a name of 1 to {} bytes, found {}", printable(name),
+         gguf::most_tensor_name_bytes, name.size());
+  }
+  if (dims.empty() || dims.size() > gguf::most_dims) {
+    fail(ErrorKind::bad_input, "GGUF: tensor {}: expected 1 to {} dimensions, found {}", printable(name),
+         gguf::most_dims, dims.size());
+  }
+  uint64_t expected = row_bytes(type, dims[0]);
+  for (size_t d = 1; d < dims.size(); ++d) expected = checked_mul(expected, dims[d], "tensor bytes");
+  if (expected == 0 || data.size() != expected) {
+    fail(ErrorKind::bad_input, "GGUF: tensor {}: expected {} bytes (at least 1), found {}", printable(name),
+         expected, data.size());
+  }
+  tensors_.push_back({std::move(name), type, std::move(dims), std::move(data)});
+}
+
+template <typename Sink>
+void GgufWriter::emit(Sink sink) const {
+  for (const Entry& entry : entries_) check_key(entry.key);
+  check_unique(
+      entries_, [](const Entry& e) -> std::string_view { return e.key; }, "key");
+  check_unique(
+      tensors_, [](const Tensor& t) -> std::string_view { return t.name; }, "tensor");
+  std::string head(gguf::magic);
+  append<uint32_t>(head, 3);
+  append<uint64_t>(head, tensors_.size());
+  append<uint64_t>(head, entries_.size());
+  for (const Entry& entry : entries_) {
+    append_string(head, entry.key);
+    append(head, entry.type);
+    head += entry.payload;
+  }
+  uint64_t offset = 0;
+  for (const Tensor& tensor : tensors_) {
+    append_string(head, tensor.name);
+    append(head, static_cast<uint32_t>(tensor.dims.size()));
+    for (const uint64_t dim : tensor.dims) append(head, dim);
+    append(head, static_cast<uint32_t>(tensor.type));
+    append(head, offset);
+    offset = round_up(checked_add(offset, tensor.data.size(), "tensor data"), gguf::default_alignment);
+  }
+  head += padding(head.size());
+  sink(std::as_bytes(std::span(head)));
+  for (const Tensor& tensor : tensors_) {
+    sink(std::span<const std::byte>(tensor.data));
+    sink(std::as_bytes(std::span(padding(tensor.data.size()))));
+  }
+}
+
+void GgufWriter::write(const std::string& path) const {
+  AtomicFile file(path);
+  emit([&](std::span<const std::byte> part) { file.write(part); });
+  file.commit();
+}
+
+std::vector<std::byte> GgufWriter::bytes() const {
+  std::vector<std::byte> all;
+  emit([&](std::span<const std::byte> part) { all.insert(all.end(), part.begin(), part.end()); });
+  return all;
+}
+
+}  // namespace tern

@@ -1,0 +1,130 @@
+// The arithmetic of a forward pass, one table of functions per instruction set.
+//
+// Weights are packed into panels of 16 rows: for each step along the columns the 16 rows' values lie side by
+// side. Every result y[t][r] is summed along the columns in one fixed order that depends on neither the
+// number of tokens nor the panels computed together, so a token's result never depends on its company. Every
+// function gives the same bits on every instruction set, with one exception: BF16 weights on avx512_bf16,
+// where activations are rounded to bf16 and denormals count as zero.
+//
+// What isn't finite stays visible: NaN and infinity run through products and sums as IEEE 754 says. Denormals
+// are computed with (the kernels never set FTZ or DAZ, which would change bits between instruction sets).
+#pragma once
+
+#include <cstddef>
+#include <cstdint>
+#include <string_view>
+#include <vector>
+
+#include "quant/types.h"
+
+namespace tern {
+
+/// avx2 means AVX2, FMA and F16C; avx512 means F, BW, DQ, VL and VNNI; avx512_bf16 adds BF16.
+enum class Isa { scalar, avx2, avx512, avx512_bf16 };
+constexpr Isa kAllIsas[] = {Isa::scalar, Isa::avx2, Isa::avx512, Isa::avx512_bf16};
+std::string_view isa_name(Isa isa);
+
+constexpr size_t kPanelRows = 16;
+
+/// A weight matrix in packed panels (a view). y = W x with W {rows, cols}. The layout is in kernels/layout.h.
+struct PackedMatrix {
+  DType type = DType::f32;
+  size_t rows = 0;  ///< rows beyond the matrix in the last panel are zero
+  size_t cols = 0;
+  const std::byte* data = nullptr;  ///< 64-byte aligned
+
+  size_t panels() const { return (rows + kPanelRows - 1) / kPanelRows; }
+};
+
+/// Bytes of one panel (a multiple of 64) and of a whole packed matrix. Throws Error{limit} on overflow and
+/// Error{bad_input} where `cols` is not a multiple of the type's block size.
+size_t packed_panel_bytes(DType type, size_t cols);
+size_t packed_bytes(DType type, size_t rows, size_t cols);
+/// Packs row-major rows (contiguous along cols, as in GGUF) into `to` (packed_bytes, 64-byte aligned).
+/// A second matrix may be stacked under one whose rows are a multiple of 16: its panels follow.
+void pack(DType type, const std::byte* rows_data, size_t rows, size_t cols, std::byte* to);
+/// Packs only the panels [panel_begin, panel_end) of the same matrix (`rows_data` and `to` still point at its
+/// start), so that threads can share the work.
+void pack_panels(DType type, const std::byte* rows_data, size_t rows, size_t cols, size_t panel_begin,
+                 size_t panel_end, std::byte* to);
+
+/// Activations of several tokens as the kernels of one weight type want them: floats, and for Q8_0 also int8
+/// blocks of 32 with a scale and an exact sum each. Buffers are sized once by reserve().
+class Activations {
+ public:
+  void reserve(size_t max_tokens, size_t max_cols);
+  /// Points at `tokens` rows of floats ({tokens, ld}, ld >= cols) and, if `quantize`, computes their int8
+  /// form (cols a multiple of 32). Throws Error{internal} beyond what was reserved.
+  void set(const struct Kernels& kernels, const float* x, size_t ld, size_t tokens, size_t cols,
+           bool quantize);
+  /// The same in two steps, so that threads can share the second: point(), then quantize_tokens() over pieces
+  /// that cover all tokens once.
+  void point(const float* x, size_t ld, size_t tokens, size_t cols, bool quantize);
+  void quantize_tokens(const struct Kernels& kernels, size_t token_begin, size_t token_end);
+
+  const int8_t* q(size_t token) const { return q_data + token * cols; }
+  const float* scales(size_t token) const { return scale_data + token * (cols / 32); }
+  const int32_t* sums(size_t token) const { return sum_data + token * (cols / 32); }
+
+  // Plain data, read by the kernels as it is.
+  const float* x = nullptr;
+  size_t ld = 0, tokens = 0, cols = 0;
+  bool quantized = false;
+  const int8_t* q_data = nullptr;     ///< {tokens, cols}
+  const float* scale_data = nullptr;  ///< {tokens, cols / 32}: max|x| / 127
+  const int32_t* sum_data = nullptr;  ///< {tokens, cols / 32}: sum of q, for kernels with unsigned weights
+
+ private:
+  std::vector<int8_t> q_;
+  std::vector<float> scales_;
+  std::vector<int32_t> sums_;
+};
+
+/// One instruction set's functions. Pointers need only the alignment of what they point at;
+/// sizes may be any, zero included.
+/// Sums over a vector (rms_norm, exp_shifted) are kept in 16 lanes, element i in lane i % 16, and the lanes
+/// added pairwise: l and l + 8, then l + 4, l + 2, l + 1.
+struct Kernels {
+  Isa isa;
+
+  /// y[t * ldy + r] = sum_k x[t][k] W[r][k] for all tokens t of x and the rows of panels [panel_begin,
+  /// panel_end). Rows past W.rows are not written. One fused multiply-add a column, k ascending from 0; for
+  /// Q8_0, which needs x.quantized, one a block of 32: fma(float(integer sum), weight scale * activation
+  /// scale, so far).
+  void (*matmul)(const PackedMatrix& w, const Activations& x, float* y, size_t ldy, size_t panel_begin,
+                 size_t panel_end);
+
+  /// c[m * ldc + n] (+)= sum_k a[m * lda + k] * b[k * ldb + n], k in order, one fused multiply-add each;
+  /// plain row-major floats, for attention. With `accumulate` starts from c, else from 0.
+  void (*gemm)(const float* a, size_t lda, const float* b, size_t ldb, float* c, size_t ldc, size_t m,
+               size_t n, size_t k, bool accumulate);
+
+  /// q[i] = round-to-nearest-even(x[i] / scale), scale = max|x| / 127 per block of 32, sum = sum of q. n % 32
+  /// == 0. A block whose scale would be denormal (max|x| < 1.5e-36) becomes zeros with scale 0; a block with
+  /// a NaN or an infinity becomes zeros with scale NaN, so that what it meets is NaN.
+  void (*quantize_q8)(const float* x, size_t n, int8_t* q, float* scales, int32_t* sums);
+
+  /// y = x / sqrt(mean(x^2) + eps) * weight; x and y may be the same. Computed as x * (1 / sqrt(..)) *
+  /// weight.
+  void (*rms_norm)(const float* x, const float* weight, float eps, size_t n, float* y);
+  /// y[i] = silu(gate[i]) * up[i], silu(g) = g / (1 + exp(-g)); y may be gate or up. silu(-inf) is NaN.
+  void (*silu_mul)(const float* gate, const float* up, size_t n, float* y);
+  /// x[i] = exp(x[i] - shift) for all i (-inf gives 0); returns the sum. exp has a relative error of at most
+  /// 2e-7, is 0 below -87.33 (where floats become denormal) and infinity above 88.7228.
+  float (*exp_shifted)(float* x, float shift, size_t n);
+  /// The greatest, NaNs left out; -inf where there is none.
+  float (*max)(const float* x, size_t n);
+  /// y[i] += a * x[i], one fused multiply-add each.
+  void (*axpy)(float a, const float* x, size_t n, float* y);
+  void (*scale)(float a, size_t n, float* x);
+};
+
+/// The best instruction set that this machine has (CPUID and XGETBV).
+Isa detect_isa();
+bool isa_available(Isa isa);
+/// The table of `isa`; throws Error{unsupported} where this machine or build lacks it.
+const Kernels& kernels(Isa isa);
+/// "scalar", "avx2", "avx512", "avx512_bf16"; throws Error{bad_input} listing them.
+Isa parse_isa(std::string_view name);
+
+}  // namespace tern

@@ -1,0 +1,190 @@
+// The oracle: the contract of kernels.h in plain C++, one value at a time. std::fma is correctly rounded with
+// or without an instruction for it.
+#include <algorithm>
+#include <bit>
+#include <cmath>
+#include <cstdlib>
+#include <cstring>
+#include <limits>
+
+#include "kernels/exp_constants.h"
+#include "kernels/layout.h"
+#include "kernels/tables.h"
+
+namespace tern {
+namespace {
+
+using layout::panel_rows;
+using layout::q8_block;
+using layout::q8_group;
+
+constexpr size_t lanes = 16;
+
+template <typename T>
+T load(const std::byte* from) {
+  T value;
+  std::memcpy(&value, from, sizeof(T));
+  return value;
+}
+
+// W[r][k] of a packed panel of floats or halves.
+float panel_weight(DType type, const std::byte* panel, size_t r, size_t k) {
+  switch (type) {
+    case DType::f32:
+      return load<float>(panel + (k * panel_rows + r) * 4);
+    case DType::f16:
+      return f16_to_f32(load<uint16_t>(panel + (k * panel_rows + r) * 2));
+    default:
+      return bf16_to_f32(load<uint16_t>(panel + ((k / 2 * panel_rows + r) * 2 + k % 2) * 2));
+  }
+}
+
+float dot_floats(const PackedMatrix& w, const std::byte* panel, size_t r, const float* x) {
+  float sum = 0;
+  for (size_t k = 0; k < w.cols; ++k) sum = std::fma(x[k], panel_weight(w.type, panel, r, k), sum);
+  return sum;
+}
+
+int32_t q8_block_sum(const std::byte* quants, size_t r, const int8_t* q) {
+  int32_t sum = 0;
+  for (size_t k = 0; k < q8_block; ++k) {
+    const std::byte weight = quants[k / q8_group * layout::q8_group_bytes + r * q8_group + k % q8_group];
+    sum += std::to_integer<int8_t>(weight) * q[k];
+  }
+  return sum;
+}
+
+float dot_q8(const PackedMatrix& w, const std::byte* panel, size_t r, const int8_t* q, const float* scales) {
+  const size_t blocks = w.cols / q8_block;
+  const std::byte* weight_scales = panel + blocks * layout::q8_quants_bytes;
+  float sum = 0;
+  for (size_t b = 0; b < blocks; ++b) {
+    const int32_t products = q8_block_sum(panel + b * layout::q8_quants_bytes, r, q + b * q8_block);
+    const float scale = f16_to_f32(load<uint16_t>(weight_scales + (b * panel_rows + r) * 2));
+    sum = std::fma(static_cast<float>(products), scale * scales[b], sum);
+  }
+  return sum;
+}
+
+void matmul(const PackedMatrix& w, const Activations& x, float* y, size_t ldy, size_t panel_begin,
+            size_t panel_end) {
+  const size_t panel_bytes = packed_panel_bytes(w.type, w.cols);
+  for (size_t p = panel_begin; p < panel_end; ++p) {
+    const std::byte* panel = w.data + p * panel_bytes;
+    const size_t rows = std::min(panel_rows, w.rows - p * panel_rows);
+    for (size_t t = 0; t < x.tokens; ++t) {
+      for (size_t r = 0; r < rows; ++r) {
+        y[t * ldy + p * panel_rows + r] = w.type == DType::q8_0 ? dot_q8(w, panel, r, x.q(t), x.scales(t))
+                                                                : dot_floats(w, panel, r, x.x + t * x.ld);
+      }
+    }
+  }
+}
+
+void gemm(const float* a, size_t lda, const float* b, size_t ldb, float* c, size_t ldc, size_t m, size_t n,
+          size_t k, bool accumulate) {
+  for (size_t i = 0; i < m; ++i) {
+    for (size_t j = 0; j < n; ++j) {
+      float sum = accumulate ? c[i * ldc + j] : 0.0f;
+      for (size_t s = 0; s < k; ++s) sum = std::fma(a[i * lda + s], b[s * ldb + j], sum);
+      c[i * ldc + j] = sum;
+    }
+  }
+}
+
+void quantize_block(const float* x, int8_t* q, float* scale, int32_t* sum) {
+  // As integers, magnitudes order like the floats they are, and every NaN lies above infinity.
+  uint32_t most = 0;
+  for (size_t i = 0; i < q8_block; ++i) most = std::max(most, std::bit_cast<uint32_t>(x[i]) & 0x7fffffff);
+  const bool finite = most < 0x7f800000;
+  const float wanted = std::bit_cast<float>(most) / 127.0f;
+  *sum = 0;
+  if (!finite || wanted < std::numeric_limits<float>::min()) {
+    *scale = finite ? 0.0f : std::numeric_limits<float>::quiet_NaN();
+    std::memset(q, 0, q8_block);
+    return;
+  }
+  *scale = wanted;
+  for (size_t i = 0; i < q8_block; ++i) {
+    q[i] = static_cast<int8_t>(std::nearbyint(x[i] / wanted));
+    *sum += q[i];
+  }
+}
+
+void quantize_q8(const float* x, size_t n, int8_t* q, float* scales, int32_t* sums) {
+  for (size_t b = 0; b < n / q8_block; ++b)
+    quantize_block(x + b * q8_block, q + b * q8_block, scales + b, sums + b);
+}
+
+float add_lanes(float* lane) {
+  for (size_t width = lanes / 2; width > 0; width /= 2) {
+    for (size_t l = 0; l < width; ++l) lane[l] += lane[l + width];
+  }
+  return lane[0];
+}
+
+void rms_norm(const float* x, const float* weight, float eps, size_t n, float* y) {
+  float lane[lanes] = {};
+  for (size_t i = 0; i < n; ++i) lane[i % lanes] = std::fma(x[i], x[i], lane[i % lanes]);
+  const float inverse = 1.0f / std::sqrt(add_lanes(lane) / static_cast<float>(n) + eps);
+  for (size_t i = 0; i < n; ++i) y[i] = x[i] * inverse * weight[i];
+}
+
+float power_of_two(int n) {
+  return std::bit_cast<float>(static_cast<uint32_t>(n + 127) << 23);
+}
+
+float exp_one(float x) {
+  namespace c = exp_constants;
+  if (std::isnan(x)) return x;
+  if (x < c::lowest) return 0;
+  if (x > c::highest) return std::numeric_limits<float>::infinity();
+  const float n = std::nearbyint(x * c::log2_e);
+  const float r = std::fma(n, c::minus_ln2_low, std::fma(n, c::minus_ln2_high, x));
+  float p = c::polynomial[0];
+  for (size_t i = 1; i < std::size(c::polynomial); ++i) p = std::fma(p, r, c::polynomial[i]);
+  const float e = std::fma(p, r * r, r) + 1.0f;
+  const int whole = static_cast<int>(n);
+  const int half = whole >> 1;
+  return e * power_of_two(half) * power_of_two(whole - half);
+}
+
+void silu_mul(const float* gate, const float* up, size_t n, float* y) {
+  for (size_t i = 0; i < n; ++i) y[i] = gate[i] / (1.0f + exp_one(-gate[i])) * up[i];
+}
+
+float exp_shifted(float* x, float shift, size_t n) {
+  float lane[lanes] = {};
+  for (size_t i = 0; i < n; ++i) {
+    x[i] = exp_one(x[i] - shift);
+    lane[i % lanes] += x[i];
+  }
+  return add_lanes(lane);
+}
+
+float max(const float* x, size_t n) {
+  float lane[lanes];
+  std::fill_n(lane, lanes, -std::numeric_limits<float>::infinity());
+  for (size_t i = 0; i < n; ++i) {
+    if (x[i] > lane[i % lanes]) lane[i % lanes] = x[i];
+  }
+  for (size_t width = lanes / 2; width > 0; width /= 2) {
+    for (size_t l = 0; l < width; ++l) lane[l] = lane[l + width] > lane[l] ? lane[l + width] : lane[l];
+  }
+  return lane[0];
+}
+
+void axpy(float a, const float* x, size_t n, float* y) {
+  for (size_t i = 0; i < n; ++i) y[i] = std::fma(a, x[i], y[i]);
+}
+
+void scale(float a, size_t n, float* x) {
+  for (size_t i = 0; i < n; ++i) x[i] *= a;
+}
+
+}  // namespace
+
+const Kernels scalar_kernels = {Isa::scalar, matmul,      gemm, quantize_q8, rms_norm,
+                                silu_mul,    exp_shifted, max,  axpy,        scale};
+
+}  // namespace tern

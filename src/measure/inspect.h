@@ -1,0 +1,41 @@
+// What is in a model file, and the memory that running it will take.
+#pragma once
+
+#include <cstdint>
+#include <map>
+#include <string>
+
+#include <nlohmann/json.hpp>
+
+#include "files/gguf.h"
+
+namespace tern {
+
+struct TypeCount {
+  uint64_t tensors = 0, weights = 0, bytes = 0;
+};
+
+struct Inspection {
+  std::string file, architecture, model_name;
+  uint32_t gguf_version = 0;
+  uint64_t file_bytes = 0;
+  uint64_t layers = 0, hidden = 0, heads = 0, context = 0, vocab = 0;
+  uint64_t query_rank = 0, kv_rank = 0;  ///< 0 where the architecture has none
+  uint64_t experts = 0, experts_used = 0, experts_shared = 0, dense_layers = 0, expert_groups = 0;
+  std::string gate;                          ///< "softmax" or "sigmoid"; empty without experts
+  uint64_t weights = 0, active_weights = 0;  ///< all, and those one token uses
+  std::map<std::string, TypeCount> types;    ///< by the type's name
+  std::string tokenizer, pre_tokenizer, chat_template;
+  bool thinks = false;          ///< has <think> and </think>
+  uint64_t weights_memory = 0;  ///< bytes, packed
+  uint64_t cache_bytes_per_token = 0;
+  std::string refused;  ///< why tern does not run it; empty where it does
+};
+
+/// Reads metadata and the tensor table only. Throws Error{bad_input} for metadata of the wrong kind.
+Inspection inspect(const GgufFile& file);
+
+std::string to_text(const Inspection& inspection);
+nlohmann::ordered_json to_json(const Inspection& inspection);
+
+}  // namespace tern

@@ -1,0 +1,123 @@
+// Multi-head Latent Attention (DeepSeek-V2, section 2.1): what is cached of a token is one normed latent and
+// one roped key for all heads. Two ways through it, which round differently:
+//   decompressed  every head's keys and values are made from the latents, then attention as usual;
+//   absorbed      the query is taken into the latent space instead, and the heads share the latents as keys
+//   and values.
+//
+// Both walk over absolute blocks of one page of keys in ascending order with a running softmax, and never
+// touch a key that a query must not see. So a token's result depends on its sequence alone: not on how a
+// prompt was cut into pieces nor on the company in its batch.
+#pragma once
+
+#include <cstddef>
+#include <cstdint>
+#include <string>
+#include <vector>
+
+#include "model/batch_plan.h"
+#include "model/cache.h"
+#include "model/project.h"
+#include "model/rope.h"
+#include "model/weights.h"
+
+namespace tern {
+
+struct MlaShape {
+  int heads = 0;
+  int q_rank = 0;  ///< 0: the query has no low rank
+  int kv_rank = 0;
+  int nope = 0, rope = 0, v = 0;  ///< of one head
+  float scale = 0;                ///< of the scores: 1 / sqrt(nope + rope), times YaRN's factor
+
+  int qk() const { return nope + rope; }
+  int cache_row() const { return kv_rank + rope; }
+};
+
+struct MlaWeights {
+  PackedMatrix q;                ///< {heads * qk, hidden}; without low rank
+  PackedMatrix q_a;              ///< {q_rank, hidden}; with low rank
+  std::vector<float> q_a_norm;   ///< {q_rank}
+  PackedMatrix q_b;              ///< {heads * qk, q_rank}
+  PackedMatrix kv_a;             ///< {kv_rank + rope, hidden}
+  std::vector<float> kv_a_norm;  ///< {kv_rank}
+  /// Per head W_UK transposed {kv_rank, nope}: takes a query into the latent space.
+  std::vector<PackedMatrix> absorb_k;
+  /// The same as plain floats {heads, kv_rank, nope}: makes keys from latents.
+  const float* up_k = nullptr;
+  std::vector<PackedMatrix> up_v;  ///< per head W_UV {v, kv_rank}
+  PackedMatrix out;                ///< {hidden, heads * v}
+};
+
+/// Loads `blk.LAYER.attn_*` with k and v apart (attn_k_b, attn_v_b) or together (attn_kv_b). Throws as
+/// TensorReader.
+MlaWeights load_mla(TensorReader& reader, const MlaShape& shape, uint64_t hidden, int layer);
+
+/// Whether `count` query tokens after `position` cached ones cost less absorbed, by arithmetic per head.
+/// Depends on this one sequence alone.
+bool absorbing_is_cheaper(const MlaShape& shape, int position, size_t count);
+
+/// Buffers for one layer at a time, sized once.
+class MlaAttention {
+ public:
+  MlaAttention(const MlaShape& shape, const RopeParams& rope, uint64_t hidden, float eps, size_t max_tokens,
+               int members);
+
+  /// The angles of the batch's positions; once for all layers.
+  void prepare(const BatchPlan& plan);
+
+  /// y {tokens, hidden} = attention of x {tokens, hidden} (normed), tokens in the plan's order. Writes the
+  /// tokens' rows of `layer` into the cache.
+  void forward(const Compute& compute, const MlaWeights& weights, const BatchPlan& plan, PagedCache& cache,
+               int layer, const float* x, float* y);
+
+ private:
+  static constexpr size_t kBlock = PagedCache::kPageTokens;  ///< keys at a time
+  static constexpr size_t kRowChunk =
+      16;  ///< rows (token, head) of an absorbed task: they share each read of a latent
+
+  /// One task of the absorbed way: rows [begin, end) of a piece's tokens x heads.
+  struct RowTask {
+    uint32_t piece, begin, end;
+  };
+  struct Member {
+    Activations activations;
+    std::vector<float> queries;    ///< absorbed: {cache_row, kRowChunk}, transposed
+    std::vector<float> raw;        ///< absorbed: {kBlock, kRowChunk} scores as they come
+    std::vector<float> scores;     ///< {rows, kBlock}
+    std::vector<float> keys;       ///< decompressed: {kBlock, nope}
+    std::vector<float> keys_t;     ///< decompressed: {qk, kBlock}
+    std::vector<float> values;     ///< decompressed: {kBlock, v}
+    std::vector<float> most, sum;  ///< {rows}: the running softmax
+  };
+
+  void make_queries_and_rows(const Compute& compute, const MlaWeights& weights, const BatchPlan& plan,
+                             PagedCache& cache, int layer, const float* x);
+  void cut_row_tasks(const BatchPlan& plan, size_t members);
+  void attend_absorbed(const Compute& compute, const MlaWeights& weights, const BatchPlan& plan,
+                       const PagedCache& cache, int layer);
+  void attend_decompressed(const Compute& compute, const MlaWeights& weights, const BatchPlan& plan,
+                           const PagedCache& cache, int layer);
+  void absorbed_rows(const Kernels& kernels, const Piece& piece, const RowTask& task, const PagedCache& cache,
+                     int layer, Member& member);
+  void decompressed_head(const Kernels& kernels, const MlaWeights& weights, const Piece& piece, int head,
+                         const PagedCache& cache, int layer, Member& member);
+  void decompress_block(const Kernels& kernels, const MlaWeights& weights, int head, const float* latents,
+                        size_t keys, Member& member);
+  double score_work(const BatchPlan& plan, bool absorbed) const;
+
+  MlaShape shape_;
+  size_t hidden_;
+  float eps_;
+  RopeTable rope_;
+  Activations activations_;
+  std::vector<Member> members_;
+  std::vector<RowTask> tasks_;
+  std::vector<float> q_a_;         ///< {tokens, q_rank}
+  std::vector<float> q_;           ///< {tokens, heads, qk}
+  std::vector<float> kv_;          ///< {tokens, kv_rank + rope}
+  std::vector<float> absorbed_q_;  ///< {tokens, heads, cache_row}
+  std::vector<float> latent_;      ///< {tokens, heads, kv_rank}: attention's result in the latent space
+  std::vector<float> heads_;       ///< {tokens, heads, v}
+};
+
+}  // namespace tern

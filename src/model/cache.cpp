@@ -1,0 +1,99 @@
+#include "model/cache.h"
+
+#include <new>
+
+#include "base/checked.h"
+
+namespace tern {
+
+namespace {
+
+uint64_t floats_needed(const PagedCache::Shape& shape) {
+  if (shape.layers < 1 || shape.row < 1 || shape.pages < 0 || shape.max_sequences < 1 ||
+      shape.max_tokens < 1) {
+    fail(ErrorKind::limit,
+         "cache: expected positive sizes, found {} layers, rows of {}, {} pages, {} sequences of {} tokens",
+         shape.layers, shape.row, shape.pages, shape.max_sequences, shape.max_tokens);
+  }
+  uint64_t floats = checked_mul(shape.pages, shape.layers, "cache");
+  floats = checked_mul(floats, PagedCache::kPageTokens, "cache");
+  floats = checked_mul(floats, shape.row, "cache");
+  checked_mul(floats, sizeof(float), "cache");
+  return floats;
+}
+
+}  // namespace
+
+PagedCache::PagedCache(const Shape& shape) : shape_(shape) {
+  const uint64_t floats = floats_needed(shape);
+  try {
+    memory_.resize(floats);
+    tables_.resize(shape.max_sequences);
+    lengths_.resize(shape.max_sequences);
+    free_.reserve(shape.pages);
+  } catch (const std::exception&) {
+    fail(ErrorKind::limit, "cache: {} pages need {} bytes, which this machine does not have", shape.pages,
+         floats * sizeof(float));
+  }
+  for (int page = shape.pages - 1; page >= 0; --page) free_.push_back(page);
+}
+
+bool PagedCache::extend(SequenceId sequence, int tokens) {
+  if (tokens < 0 || tokens > shape_.max_tokens - lengths_[sequence]) return false;
+  auto& table = tables_[sequence];
+  const int length = lengths_[sequence] + tokens;
+  const int more = pages_for(length) - static_cast<int>(table.size());
+  if (more > free_pages()) return false;
+  for (int i = 0; i < more; ++i) {
+    table.push_back(free_.back());
+    free_.pop_back();
+  }
+  lengths_[sequence] = length;
+  return true;
+}
+
+void PagedCache::truncate(SequenceId sequence, int n) {
+  if (n < 0 || n >= lengths_[sequence]) return;
+  auto& table = tables_[sequence];
+  while (static_cast<int>(table.size()) > pages_for(n)) {
+    free_.push_back(table.back());
+    table.pop_back();
+  }
+  lengths_[sequence] = n;
+}
+
+const float* PagedCache::row(int layer, SequenceId sequence, int position) const {
+  const size_t page = tables_[sequence][position / kPageTokens];
+  const size_t token = (page * shape_.layers + layer) * kPageTokens + position % kPageTokens;
+  return memory_.data() + token * shape_.row;
+}
+
+float* PagedCache::row(int layer, SequenceId sequence, int position) {
+  return const_cast<float*>(static_cast<const PagedCache*>(this)->row(layer, sequence, position));
+}
+
+void PagedCache::check() const {
+  std::vector<char> seen(shape_.pages);
+  const auto claim = [&](int32_t page, const char* who) {
+    if (page < 0 || page >= shape_.pages)
+      fail(ErrorKind::internal, "cache: {} holds page {} of {}", who, page, shape_.pages);
+    if (seen[page]) fail(ErrorKind::internal, "cache: page {} is held twice", page);
+    seen[page] = 1;
+  };
+  size_t held = free_.size();
+  for (int32_t page : free_) claim(page, "the free list");
+  for (int s = 0; s < shape_.max_sequences; ++s) {
+    const int length = lengths_[s];
+    if (length < 0 || length > shape_.max_tokens ||
+        pages_for(length) != static_cast<int>(tables_[s].size())) {
+      fail(ErrorKind::internal, "cache: sequence {} has {} tokens in {} pages", s, length, tables_[s].size());
+    }
+    for (int32_t page : tables_[s]) claim(page, "a sequence");
+    held += tables_[s].size();
+  }
+  if (held != static_cast<size_t>(shape_.pages)) {
+    fail(ErrorKind::internal, "cache: {} of {} pages are accounted for", held, shape_.pages);
+  }
+}
+
+}  // namespace tern

@@ -1,0 +1,56 @@
+// What a model keeps of the tokens it has seen: one row of floats per token and layer, in pages.
+#pragma once
+
+#include <cstddef>
+#include <cstdint>
+#include <span>
+#include <vector>
+
+namespace tern {
+
+using SequenceId = int32_t;
+
+/// A page holds kPageTokens tokens of one sequence for every layer. The memory is taken once, at
+/// construction. Rows are what the family caches: for MLA the normed latent and the roped key, {kv_rank +
+/// rope}.
+class PagedCache {
+ public:
+  static constexpr int kPageTokens = 32;
+
+  struct Shape {
+    int layers = 0;
+    int row = 0;  ///< floats a token and layer
+    int pages = 0;
+    int max_sequences = 0;  ///< ids 0 .. max_sequences - 1
+    int max_tokens = 0;     ///< of one sequence
+  };
+  /// Throws Error{limit} where the memory can't be had.
+  explicit PagedCache(const Shape& shape);
+
+  const Shape& shape() const { return shape_; }
+  int free_pages() const { return static_cast<int>(free_.size()); }
+  static int pages_for(int tokens) { return (tokens + kPageTokens - 1) / kPageTokens; }
+
+  int length(SequenceId sequence) const { return lengths_[sequence]; }
+  /// Makes room for `tokens` more. False, and nothing changed, where the pages or max_tokens don't suffice.
+  bool extend(SequenceId sequence, int tokens);
+  /// Keeps the first n tokens; pages no longer needed become free. truncate(s, 0) forgets the sequence.
+  void truncate(SequenceId sequence, int n);
+
+  /// The row of one token. Rows of one page are contiguous: row(l, s, p + 1) follows row(l, s, p) inside a
+  /// page.
+  float* row(int layer, SequenceId sequence, int position);
+  const float* row(int layer, SequenceId sequence, int position) const;
+
+  /// Throws Error{internal} where the pages' bookkeeping contradicts itself.
+  void check() const;
+
+ private:
+  Shape shape_;
+  std::vector<float> memory_;                 ///< {pages, layers, kPageTokens, row}; zero at the start
+  std::vector<std::vector<int32_t>> tables_;  ///< per sequence: its pages in order
+  std::vector<int> lengths_;
+  std::vector<int32_t> free_;
+};
+
+}  // namespace tern

@@ -1,0 +1,66 @@
+#include "model/experts.h"
+
+#include <fmt/format.h>
+
+#include <utility>
+
+#include "base/checked.h"
+
+namespace tern {
+
+ExpertLease::ExpertLease(ExpertLease&& other) noexcept
+    : store_(std::exchange(other.store_, nullptr)), weights_(std::exchange(other.weights_, nullptr)) {}
+
+ExpertLease& ExpertLease::operator=(ExpertLease&& other) noexcept {
+  if (this == &other) return *this;
+  release();
+  store_ = std::exchange(other.store_, nullptr);
+  weights_ = std::exchange(other.weights_, nullptr);
+  return *this;
+}
+
+void ExpertLease::release() {
+  if (store_) --store_->leased_;
+  store_ = nullptr;
+  weights_ = nullptr;
+}
+
+void ExpertStore::add_layer(TensorReader& reader, int layer, uint64_t hidden, uint64_t ff, uint64_t experts) {
+  const std::string prefix = fmt::format("blk.{}.ffn_", layer);
+  const GgufTensor& gate = reader.tensor(prefix + "gate_exps.weight", {hidden, ff, experts});
+  const GgufTensor& up = reader.tensor(prefix + "up_exps.weight", {hidden, ff, experts});
+  const GgufTensor& down = reader.tensor(prefix + "down_exps.weight", {ff, hidden, experts});
+  const uint64_t gate_bytes = packed_bytes(gate.dtype(), ff, hidden);
+  const uint64_t up_bytes = packed_bytes(up.dtype(), ff, hidden);
+  const uint64_t down_bytes = packed_bytes(down.dtype(), hidden, ff);
+  const uint64_t sum = checked_add(checked_add(gate_bytes, up_bytes, "expert"), down_bytes, "expert");
+  const uint64_t extent = round_up(sum, kPage);
+  std::byte* base = reader.memory().take(checked_mul(extent, experts, "experts"), kPage);
+
+  layers_.resize(layer + 1);
+  layers_[layer].extent = extent;
+  layers_[layer].experts.resize(experts);
+  const auto pack_experts = [&](size_t begin, size_t end, int) {
+    for (size_t e = begin; e < end; ++e) {
+      std::byte* to = base + e * extent;
+      GatedWeights& expert = layers_[layer].experts[e];
+      expert.gate = {gate.dtype(), ff, hidden, to};
+      expert.up = {up.dtype(), ff, hidden, to + gate_bytes};
+      expert.down = {down.dtype(), hidden, ff, to + gate_bytes + up_bytes};
+      pack(gate.dtype(), gate.data.data() + e * (gate.data.size() / experts), ff, hidden, to);
+      pack(up.dtype(), up.data.data() + e * (up.data.size() / experts), ff, hidden, to + gate_bytes);
+      pack(down.dtype(), down.data.data() + e * (down.data.size() / experts), hidden, ff,
+           to + gate_bytes + up_bytes);
+    }
+  };
+  reader.team().parallel_for(experts, static_cast<double>(extent) * static_cast<double>(experts),
+                             pack_experts);
+  for (const GgufTensor* tensor : {&gate, &up, &down}) reader.release(*tensor);
+}
+
+ExpertLease ExpertStore::acquire(int layer, int expert) {
+  ++leased_;
+  return {this, &layers_[layer].experts[expert]};
+}
+
+}  // namespace tern

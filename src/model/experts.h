@@ -1,0 +1,69 @@
+// Where the routed experts' packed weights are. All in memory here; the lease is what lets them live
+// elsewhere later.
+#pragma once
+
+#include <cstddef>
+#include <cstdint>
+#include <vector>
+
+#include "kernels/kernels.h"
+#include "model/weights.h"
+
+namespace tern {
+
+/// One expert's matrices: y = down (silu(gate x) * up x). Gate and up are packed one after the other.
+struct GatedWeights {
+  PackedMatrix gate;  ///< {ff, hidden}
+  PackedMatrix up;    ///< {ff, hidden}
+  PackedMatrix down;  ///< {hidden, ff}
+};
+
+class ExpertStore;
+
+/// Keeps one expert's weights where they are while it lives.
+class ExpertLease {
+ public:
+  ExpertLease() = default;
+  ExpertLease(ExpertLease&& other) noexcept;
+  ExpertLease& operator=(ExpertLease&& other) noexcept;
+  ~ExpertLease() { release(); }
+  ExpertLease(const ExpertLease&) = delete;
+  ExpertLease& operator=(const ExpertLease&) = delete;
+
+  const GatedWeights& operator*() const { return *weights_; }
+  const GatedWeights* operator->() const { return weights_; }
+  void release();
+
+ private:
+  friend class ExpertStore;
+  ExpertLease(ExpertStore* store, const GatedWeights* weights) : store_(store), weights_(weights) {}
+  ExpertStore* store_ = nullptr;
+  const GatedWeights* weights_ = nullptr;
+};
+
+/// Leases are taken and given back by the thread that runs the forward pass, not by its team.
+class ExpertStore {
+ public:
+  static constexpr size_t kPage = 4096;
+
+  /// Packs `blk.LAYER.ffn_{gate,up,down}_exps.weight`, each expert into one extent of whole pages. Layers are
+  /// added in ascending order; those before the first have no experts.
+  void add_layer(TensorReader& reader, int layer, uint64_t hidden, uint64_t ff, uint64_t experts);
+
+  ExpertLease acquire(int layer, int expert);
+  /// Leases that are out.
+  int leased() const { return leased_; }
+  /// Bytes of one expert's extent of this layer.
+  size_t extent_bytes(int layer) const { return layers_[layer].extent; }
+
+ private:
+  friend class ExpertLease;
+  struct Layer {
+    size_t extent = 0;
+    std::vector<GatedWeights> experts;
+  };
+  std::vector<Layer> layers_;
+  int leased_ = 0;
+};
+
+}  // namespace tern

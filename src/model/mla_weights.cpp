@@ -1,0 +1,85 @@
+// Loading attention's weights: k and v of the latents come apart or together, and are needed in three forms.
+#include <fmt/format.h>
+
+#include "base/checked.h"
+#include "model/attention_mla.h"
+
+namespace tern {
+
+namespace {
+
+float* take_floats(TensorReader& reader, uint64_t n) {
+  return reinterpret_cast<float*>(reader.memory().take(checked_mul(n, sizeof(float), "keys")));
+}
+
+/// attn_k_b {nope, kv_rank, heads} and attn_v_b {kv_rank, v, heads}.
+void load_split(TensorReader& reader, const MlaShape& shape, const std::string& prefix, MlaWeights& weights) {
+  const uint64_t heads = shape.heads, rank = shape.kv_rank, nope = shape.nope, v = shape.v;
+  const GgufTensor& k = reader.tensor(prefix + "k_b.weight", {nope, rank, heads});
+  const GgufTensor& up = reader.tensor(prefix + "v_b.weight", {rank, v, heads});
+  float* up_k = take_floats(reader, k.elements());
+  decode(k.dtype(), k.data.data(), k.elements(), up_k);
+  weights.up_k = up_k;
+  const size_t k_head = k.data.size() / heads, v_head = up.data.size() / heads;
+  for (uint64_t h = 0; h < heads; ++h) {
+    weights.absorb_k.push_back(reader.pack_rows(k.dtype(), k.data.data() + h * k_head, rank, nope));
+    weights.up_v.push_back(reader.pack_rows(up.dtype(), up.data.data() + h * v_head, v, rank));
+  }
+  reader.release(k);
+  reader.release(up);
+}
+
+/// attn_kv_b {kv_rank, heads * (nope + v)}, as older files have it: each head's keys, then its values.
+void load_joined(TensorReader& reader, const MlaShape& shape, const std::string& prefix,
+                 MlaWeights& weights) {
+  const uint64_t heads = shape.heads, rank = shape.kv_rank, nope = shape.nope, v = shape.v;
+  const GgufTensor& kv = reader.tensor(prefix + "kv_b.weight", {rank, heads * (nope + v)});
+  const DType type = kv.dtype();
+  // Transposing breaks Q8_0's blocks, so what the absorbed way needs of them becomes F32; other types keep
+  // theirs.
+  const DType transposed_type = traits(type).block_size == 1 ? type : DType::f32;
+  const size_t row = row_bytes(type, rank);
+  std::vector<float> natural(nope * rank);
+  std::vector<std::byte> encoded(row_bytes(transposed_type, nope * rank));
+  float* up_k = take_floats(reader, heads * rank * nope);
+  weights.up_k = up_k;
+  for (uint64_t h = 0; h < heads; ++h) {
+    const std::byte* from = kv.data.data() + h * (nope + v) * row;
+    float* transposed = up_k + h * rank * nope;
+    decode(type, from, nope * rank, natural.data());
+    for (uint64_t n = 0; n < nope; ++n) {
+      for (uint64_t r = 0; r < rank; ++r) transposed[r * nope + n] = natural[n * rank + r];
+    }
+    encode(transposed_type, transposed, nope * rank, encoded.data());
+    weights.absorb_k.push_back(reader.pack_rows(transposed_type, encoded.data(), rank, nope));
+    weights.up_v.push_back(reader.pack_rows(type, from + nope * row, v, rank));
+  }
+  reader.release(kv);
+}
+
+}  // namespace
+
+MlaWeights load_mla(TensorReader& reader, const MlaShape& shape, uint64_t hidden, int layer) {
+  const std::string prefix = fmt::format("blk.{}.attn_", layer);
+  const uint64_t rank = shape.kv_rank, q_rank = shape.q_rank;
+  const uint64_t q_width = checked_mul(shape.heads, shape.qk(), "query");
+  MlaWeights weights;
+  if (q_rank > 0) {
+    weights.q_a = reader.matrix(prefix + "q_a.weight", hidden, q_rank);
+    weights.q_a_norm = reader.floats(prefix + "q_a_norm.weight", {q_rank});
+    weights.q_b = reader.matrix(prefix + "q_b.weight", q_rank, q_width);
+  } else {
+    weights.q = reader.matrix(prefix + "q.weight", hidden, q_width);
+  }
+  weights.kv_a = reader.matrix(prefix + "kv_a_mqa.weight", hidden, rank + shape.rope);
+  weights.kv_a_norm = reader.floats(prefix + "kv_a_norm.weight", {rank});
+  if (reader.has(prefix + "kv_b.weight")) {
+    load_joined(reader, shape, prefix, weights);
+  } else {
+    load_split(reader, shape, prefix, weights);
+  }
+  weights.out = reader.matrix(prefix + "output.weight", static_cast<uint64_t>(shape.heads) * shape.v, hidden);
+  return weights;
+}
+
+}  // namespace tern

@@ -1,0 +1,74 @@
+// A loaded model: one forward pass over a batch of tokens of many sequences.
+#pragma once
+
+#include <cstdint>
+#include <memory>
+#include <span>
+#include <string>
+#include <vector>
+
+#include "base/thread_team.h"
+#include "files/gguf.h"
+#include "kernels/kernels.h"
+#include "model/cache.h"
+
+namespace tern {
+
+/// One token of a batch. A sequence's tokens stand in ascending order of position, contiguous from its cached
+/// length.
+struct BatchToken {
+  int32_t token = 0;
+  int32_t position = 0;
+  SequenceId sequence = 0;
+  bool wants_logits = false;
+};
+
+/// Which way attention goes. automatic: decompressed for pieces of a prompt, absorbed for short ones and
+/// decode.
+enum class AttentionPath { automatic, decompressed, absorbed };
+
+/// Is told which experts the router chose, on the thread that runs forward(). For tests and statistics.
+class RouterObserver {
+ public:
+  virtual ~RouterObserver() = default;
+  /// `experts` best first, with their weights in the sum. Tokens come in no fixed order; in the last layer
+  /// only those that want logits.
+  virtual void on_route(int layer, const BatchToken& token, std::span<const int32_t> experts,
+                        std::span<const float> weights) = 0;
+};
+
+struct ModelOptions {
+  Isa isa = detect_isa();
+  int threads = 1;
+  int max_batch = 256;  ///< tokens in one forward
+  AttentionPath attention = AttentionPath::automatic;
+  RouterObserver* router_observer = nullptr;  ///< must outlive the model
+};
+
+/// What the engine, inspect and servers need to know of any family.
+struct ModelShape {
+  std::string architecture;
+  int vocab = 0, hidden = 0, layers = 0, context = 0;
+  int cache_row = 0;                         ///< floats a token and layer
+  uint64_t weights = 0, active_weights = 0;  ///< numbers of parameters: all, and used for one token
+  uint64_t packed_bytes = 0;
+};
+
+class Model {
+ public:
+  virtual ~Model() = default;
+  virtual const ModelShape& shape() const = 0;
+
+  /// Runs the batch (1 to max_batch tokens), extends nothing: the caller has made room in `cache` with
+  /// extend() before, and positions are below length(). logits: {number of tokens with wants_logits, vocab}
+  /// in batch order. A sequence's logits do not depend on the batch's other sequences, bit for bit. Throws
+  /// Error{bad_input} for ids out of range or positions without room.
+  virtual void forward(std::span<const BatchToken> batch, PagedCache& cache, float* logits) = 0;
+};
+
+/// Loads any supported architecture. The file must outlive the call only; weights are packed into memory of
+/// their own. Throws Error{unsupported} naming an unknown architecture or switch, Error{bad_input} for
+/// missing or misshapen tensors.
+std::unique_ptr<Model> load_model(const GgufFile& file, const ModelOptions& options);
+
+}  // namespace tern

@@ -1,0 +1,236 @@
+#include "model/moe.h"
+
+#include <algorithm>
+#include <cmath>
+#include <cstring>
+#include <limits>
+
+#include "base/error.h"
+
+namespace tern {
+
+namespace {
+
+constexpr float kOut = -std::numeric_limits<float>::infinity();
+
+void to_scores(RouterParams::Score score, float* logits, int n) {
+  if (score == RouterParams::Score::sigmoid) {
+    for (int e = 0; e < n; ++e) logits[e] = 1.0f / (1.0f + std::exp(-logits[e]));
+    return;
+  }
+  float most = kOut, sum = 0;
+  for (int e = 0; e < n; ++e) most = std::max(most, logits[e]);
+  for (int e = 0; e < n; ++e) sum += logits[e] = std::exp(logits[e] - most);
+  for (int e = 0; e < n; ++e) logits[e] /= sum;
+}
+
+/// The best entry not yet taken, the first among equals; always a valid index while one is left.
+int best_left(const float* values, int n, const int32_t* taken, int n_taken) {
+  int best = -1;
+  for (int i = 0; i < n; ++i) {
+    if (best >= 0 && !(values[i] > values[best])) continue;
+    if (std::find(taken, taken + n_taken, i) == taken + n_taken) best = i;
+  }
+  return best;
+}
+
+float group_score(const float* choice, int size, bool two_best) {
+  float first = kOut, second = kOut;
+  for (int e = 0; e < size; ++e) {
+    if (choice[e] > first) {
+      second = first;
+      first = choice[e];
+    } else if (choice[e] > second) {
+      second = choice[e];
+    }
+  }
+  return two_best ? first + second : first;
+}
+
+/// Puts the experts of all but the best groups out of the choice.
+void mask_groups(const RouterParams& params, bool two_best, float* choice, float* scores) {
+  const int size = params.experts / params.groups;
+  for (int g = 0; g < params.groups; ++g) scores[g] = group_score(choice + g * size, size, two_best);
+  // NaN marks a group that stays.
+  for (int kept = 0; kept < params.groups_used; ++kept) {
+    int best = -1;
+    for (int g = 0; g < params.groups; ++g) {
+      if (!std::isnan(scores[g]) && (best < 0 || scores[g] > scores[best])) best = g;
+    }
+    if (best >= 0) scores[best] = std::numeric_limits<float>::quiet_NaN();
+  }
+  for (int g = 0; g < params.groups; ++g) {
+    if (!std::isnan(scores[g])) std::fill_n(choice + g * size, size, kOut);
+  }
+}
+
+}  // namespace
+
+void choose_experts(const RouterParams& params, float* logits, const float* bias, float* scratch,
+                    int32_t* chosen, float* weights) {
+  const int n = params.experts;
+  to_scores(params.score, logits, n);
+  float* choice = scratch;
+  for (int e = 0; e < n; ++e) {
+    const float c = bias ? logits[e] + bias[e] : logits[e];
+    choice[e] = std::isnan(c) ? kOut : c;
+  }
+  if (params.groups > 1) mask_groups(params, bias != nullptr, choice, scratch + n);
+  float sum = 0;
+  for (int k = 0; k < params.used; ++k) {
+    chosen[k] = best_left(choice, n, chosen, k);
+    weights[k] = logits[chosen[k]];
+    sum += weights[k];
+  }
+  // transformers adds the same 1e-20, which only matters where every chosen score underflowed.
+  const float factor = params.normalise ? params.scale / (sum + 1e-20f) : params.scale;
+  for (int k = 0; k < params.used; ++k) weights[k] *= factor;
+}
+
+namespace {
+
+int bounded(const GgufFile& file, const std::string& key, uint64_t value, uint64_t least, uint64_t most) {
+  if (value < least || value > most) {
+    fail(ErrorKind::bad_input, "{}: {}: expected {} to {}, found {}", file.name(), key, least, most, value);
+  }
+  return static_cast<int>(value);
+}
+
+void check_groups(const GgufFile& file, const std::string& prefix, const RouterParams& router) {
+  if (router.groups == 1) return;
+  const int size = router.experts / router.groups;
+  if (router.experts % router.groups != 0 || size < 2) {
+    fail(ErrorKind::bad_input, "{}: {}group_count: {} experts do not fall into {} groups of two or more",
+         file.name(), prefix, router.experts, router.groups);
+  }
+  if (router.used > size * router.groups_used) {
+    fail(ErrorKind::bad_input, "{}: {}used_count: {} experts are not to be had from {} groups of {}",
+         file.name(), prefix, router.used, router.groups_used, size);
+  }
+}
+
+}  // namespace
+
+RouterParams read_router(const GgufFile& file, const std::string& architecture) {
+  const std::string prefix = architecture + ".expert_";
+  RouterParams router;
+  router.experts = bounded(file, prefix + "count", file.get_uint(prefix + "count"), 1, 65536);
+  router.used = bounded(file, prefix + "used_count", file.get_uint(prefix + "used_count"), 1, router.experts);
+  const uint64_t groups = std::max<uint64_t>(1, file.uint_or(prefix + "group_count", 1));
+  router.groups = bounded(file, prefix + "group_count", groups, 1, router.experts);
+  const uint64_t groups_used = router.groups == 1 ? 1 : file.get_uint(prefix + "group_used_count");
+  router.groups_used = bounded(file, prefix + "group_used_count", groups_used, 1, router.groups);
+  check_groups(file, prefix, router);
+  const uint64_t function = file.uint_or(prefix + "gating_func", 1);
+  if (function != 1 && function != 2) {
+    fail(ErrorKind::unsupported,
+         "{}: {}gating_func = {} is not supported; tern runs 1 (softmax) and 2 (sigmoid)", file.name(),
+         prefix, function);
+  }
+  router.score = function == 2 ? RouterParams::Score::sigmoid : RouterParams::Score::softmax;
+  router.normalise = file.bool_or(prefix + "weights_norm", false);
+  router.scale = static_cast<float>(file.float_or(prefix + "weights_scale", 1.0));
+  if (!std::isfinite(router.scale) || router.scale <= 0) {
+    fail(ErrorKind::bad_input, "{}: {}weights_scale: expected a positive number, found {}", file.name(),
+         prefix, router.scale);
+  }
+  return router;
+}
+
+MoeLayer::MoeLayer(const RouterParams& params, size_t hidden, size_t expert_ff, size_t shared_ff,
+                   size_t max_tokens, int members)
+    : params_(params), hidden_(hidden), expert_ff_(expert_ff), members_(members) {
+  const size_t experts = params.experts, choices = max_tokens * used();
+  activations_.reserve(max_tokens, hidden);
+  if (shared_ff > 0) shared_ffn_.reserve(max_tokens, hidden, shared_ff);
+  for (Member& member : members_) {
+    member.scores.resize(experts + params.groups);
+    member.x.resize(max_tokens * hidden);
+    member.ffn.reserve(max_tokens, hidden, expert_ff);
+  }
+  logits_.resize(max_tokens * experts);
+  chosen_.resize(choices);
+  weights_.resize(choices);
+  first_row_.resize(experts + 1);
+  next_row_.resize(experts);
+  row_token_.resize(choices);
+  choice_row_.resize(choices);
+  distinct_.reserve(experts);
+  leases_.reserve(experts);
+  rows_.resize(choices * hidden);
+}
+
+void MoeLayer::forward(const Compute& compute, ExpertStore& store, int layer, const MoeWeights& weights,
+                       const float* x, size_t tokens, float* y) {
+  route(compute, weights, x, tokens);
+  sort_by_expert(tokens);
+  run_experts(compute, store, layer, x, tokens);
+  const bool shared = weights.shared.gate.rows > 0;
+  if (shared) gated_ffn(compute, weights.shared, shared_ffn_, x, tokens, y);
+  const double work = static_cast<double>(tokens) * static_cast<double>(hidden_ * (used() + 2));
+  parallel(compute.team, tokens, work, [&](size_t begin, size_t end, int) {
+    for (size_t t = begin; t < end; ++t) combine(compute.kernels, t, shared, y + t * hidden_);
+  });
+}
+
+void MoeLayer::combine(const Kernels& kernels, size_t token, bool shared, float* y) {
+  // The shared experts' result waits in y; the sum grows in the row of the token's first choice.
+  const uint32_t* row = choice_row_.data() + token * used();
+  const float* weight = weights_.data() + token * used();
+  float* sum = rows_.data() + row[0] * hidden_;
+  kernels.scale(weight[0], hidden_, sum);
+  for (size_t k = 1; k < used(); ++k) kernels.axpy(weight[k], rows_.data() + row[k] * hidden_, hidden_, sum);
+  if (shared) kernels.axpy(1.0f, y, hidden_, sum);
+  std::memcpy(y, sum, hidden_ * sizeof(float));
+}
+
+void MoeLayer::route(const Compute& compute, const MoeWeights& weights, const float* x, size_t tokens) {
+  const size_t experts = params_.experts;
+  project(compute, activations_, x, hidden_, tokens, {{&weights.gate, logits_.data(), experts}});
+  const float* bias = weights.bias.empty() ? nullptr : weights.bias.data();
+  const double work = static_cast<double>(tokens) * static_cast<double>(experts * (used() + 16));
+  parallel(compute.team, tokens, work, [&](size_t begin, size_t end, int member) {
+    for (size_t t = begin; t < end; ++t) {
+      choose_experts(params_, logits_.data() + t * experts, bias, members_[member].scores.data(),
+                     chosen_.data() + t * used(), weights_.data() + t * used());
+    }
+  });
+}
+
+void MoeLayer::sort_by_expert(size_t tokens) {
+  const size_t choices = tokens * used(), experts = params_.experts;
+  std::fill(first_row_.begin(), first_row_.end(), 0u);
+  for (size_t c = 0; c < choices; ++c) ++first_row_[chosen_[c] + 1];
+  distinct_.clear();
+  for (size_t e = 0; e < experts; ++e) {
+    if (first_row_[e + 1] > 0) distinct_.push_back(static_cast<int32_t>(e));
+    first_row_[e + 1] += first_row_[e];
+    next_row_[e] = first_row_[e];
+  }
+  for (size_t c = 0; c < choices; ++c) {
+    const uint32_t row = next_row_[chosen_[c]]++;
+    row_token_[row] = static_cast<uint32_t>(c / used());
+    choice_row_[c] = row;
+  }
+}
+
+void MoeLayer::run_experts(const Compute& compute, ExpertStore& store, int layer, const float* x,
+                           size_t tokens) {
+  for (int32_t expert : distinct_) leases_.push_back(store.acquire(layer, expert));
+  const double work = 3.0 * static_cast<double>(tokens * used()) * static_cast<double>(hidden_ * expert_ff_);
+  parallel(compute.team, distinct_.size(), work, [&](size_t begin, size_t end, int index) {
+    Member& member = members_[index];
+    for (size_t d = begin; d < end; ++d) {
+      const size_t first = first_row_[distinct_[d]], count = first_row_[distinct_[d] + 1] - first;
+      for (size_t i = 0; i < count; ++i) {
+        std::memcpy(member.x.data() + i * hidden_, x + row_token_[first + i] * hidden_,
+                    hidden_ * sizeof(float));
+      }
+      gated_ffn_alone(compute.kernels, *leases_[d], member.ffn, member.x.data(), count,
+                      rows_.data() + first * hidden_);
+    }
+  });
+  leases_.clear();
+}
+
+}  // namespace tern

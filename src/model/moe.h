@@ -1,0 +1,95 @@
+// Mixture of Experts as DeepSeek-V2 and V3 have it: a gate, routed experts, shared experts.
+#pragma once
+
+#include <cstddef>
+#include <cstdint>
+#include <span>
+#include <string>
+#include <vector>
+
+#include "model/experts.h"
+#include "model/model.h"
+#include "model/project.h"
+
+namespace tern {
+
+/// The gate's switches, from `ARCH.expert_*`.
+struct RouterParams {
+  enum class Score { softmax, sigmoid };
+  int experts = 0;      ///< routed ones
+  int used = 0;         ///< of them, for one token
+  int groups = 1;       ///< experts stand in equal groups
+  int groups_used = 1;  ///< groups that a token may choose from
+  Score score = Score::softmax;
+  bool normalise = false;  ///< divide the chosen weights by their sum
+  float scale = 1.0f;      ///< then multiply by this
+};
+
+/// Reads `ARCH.expert_{count, used_count, group_count, group_used_count, gating_func, weights_norm,
+/// weights_scale}`. Throws Error{bad_input | unsupported} naming file and key.
+RouterParams read_router(const GgufFile& file, const std::string& architecture);
+
+/// Chooses one token's experts. logits {experts} become scores; `bias` {experts} or null is added for
+/// choosing only. With groups: a group's score is the sum of its two best biased scores where there is a bias
+/// (V3), else its best one (V2); experts of other groups are out. chosen {used} best first, ties to the lower
+/// id; weights {used} are the unbiased scores, normalised and scaled as `params` say. scratch: {experts +
+/// groups}. A NaN never leads out of range.
+void choose_experts(const RouterParams& params, float* logits, const float* bias, float* scratch,
+                    int32_t* chosen, float* weights);
+
+/// One layer's weights beside the routed experts, which are in the ExpertStore.
+struct MoeWeights {
+  PackedMatrix gate;        ///< {experts, hidden}, F32
+  std::vector<float> bias;  ///< {experts}, empty where the model has none
+  GatedWeights shared;      ///< the shared experts as one network; without rows where there are none
+};
+
+/// Buffers for one MoE layer at a time, sized once.
+class MoeLayer {
+ public:
+  MoeLayer(const RouterParams& params, size_t hidden, size_t expert_ff, size_t shared_ff, size_t max_tokens,
+           int members);
+
+  /// y {tokens, hidden} = routed and shared experts of x {tokens, hidden}. A token's result does not depend
+  /// on the others: its experts are added in the order of its own choice, the shared one last.
+  void forward(const Compute& compute, ExpertStore& store, int layer, const MoeWeights& weights,
+               const float* x, size_t tokens, float* y);
+
+  /// Of the last forward: {used} experts and weights of one token.
+  std::span<const int32_t> chosen(size_t token) const {
+    return {chosen_.data() + token * params_.used, used()};
+  }
+  std::span<const float> weights(size_t token) const {
+    return {weights_.data() + token * params_.used, used()};
+  }
+
+ private:
+  struct Member {
+    std::vector<float> scores;  ///< scratch of choose_experts
+    std::vector<float> x;       ///< the rows gathered for one expert
+    GatedScratch ffn;
+  };
+  size_t used() const { return static_cast<size_t>(params_.used); }
+  void route(const Compute& compute, const MoeWeights& weights, const float* x, size_t tokens);
+  void sort_by_expert(size_t tokens);
+  void run_experts(const Compute& compute, ExpertStore& store, int layer, const float* x, size_t tokens);
+  void combine(const Kernels& kernels, size_t token, bool shared, float* y);
+
+  RouterParams params_;
+  size_t hidden_, expert_ff_;
+  Activations activations_;
+  GatedScratch shared_ffn_;
+  std::vector<Member> members_;
+  std::vector<float> logits_;         ///< {tokens, experts}
+  std::vector<int32_t> chosen_;       ///< {tokens, used}
+  std::vector<float> weights_;        ///< {tokens, used}
+  std::vector<uint32_t> first_row_;   ///< {experts + 1}: an expert's rows in the sorted order
+  std::vector<uint32_t> next_row_;    ///< {experts}, while sorting
+  std::vector<uint32_t> row_token_;   ///< {tokens * used}: whose row it is
+  std::vector<uint32_t> choice_row_;  ///< {tokens, used}: where a token's choice went
+  std::vector<int32_t> distinct_;     ///< experts with at least one row, ascending
+  std::vector<ExpertLease> leases_;   ///< of distinct_
+  std::vector<float> rows_;           ///< {tokens * used, hidden}: results in the sorted order
+};
+
+}  // namespace tern

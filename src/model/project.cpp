@@ -1,0 +1,64 @@
+#include "model/project.h"
+
+#include <algorithm>
+
+namespace tern {
+
+void project(const Compute& compute, Activations& activations, const float* x, size_t ldx, size_t tokens,
+             std::initializer_list<Projection> projections) {
+  size_t panels = 0;
+  double work = 0;
+  bool quantize = false;
+  for (const Projection& p : projections) {
+    panels += p.w->panels();
+    work += static_cast<double>(p.w->rows) * static_cast<double>(p.w->cols) * static_cast<double>(tokens);
+    quantize |= needs_quantized(*p.w);
+  }
+  activations.set(compute.kernels, x, ldx, tokens, projections.begin()->w->cols, quantize);
+  // The matrices' panels stand in one row; a piece of it may cover several matrices.
+  parallel(compute.team, panels, work, [&](size_t begin, size_t end, int) {
+    size_t first = 0;
+    for (const Projection& p : projections) {
+      const size_t last = first + p.w->panels();
+      const size_t from = std::max(begin, first), to = std::min(end, last);
+      if (from < to) compute.kernels.matmul(*p.w, activations, p.y, p.ldy, from - first, to - first);
+      first = last;
+    }
+  });
+}
+
+void GatedScratch::reserve(size_t max_tokens, size_t hidden, size_t max_ff) {
+  activations.reserve(max_tokens, std::max(hidden, max_ff));
+  gate.resize(max_tokens * max_ff);
+  up.resize(max_tokens * max_ff);
+}
+
+void gated_ffn(const Compute& compute, const GatedWeights& weights, GatedScratch& scratch, const float* x,
+               size_t tokens, float* y) {
+  const size_t ff = weights.gate.rows, hidden = weights.down.rows;
+  float* gate = scratch.gate.data();
+  float* up = scratch.up.data();
+  project(compute, scratch.activations, x, hidden, tokens,
+          {{&weights.gate, gate, ff}, {&weights.up, up, ff}});
+  const double exp_work = 16.0 * static_cast<double>(tokens * ff);
+  parallel(compute.team, tokens, exp_work, [&](size_t begin, size_t end, int) {
+    compute.kernels.silu_mul(gate + begin * ff, up + begin * ff, (end - begin) * ff, gate + begin * ff);
+  });
+  project(compute, scratch.activations, gate, ff, tokens, {{&weights.down, y, hidden}});
+}
+
+void gated_ffn_alone(const Kernels& kernels, const GatedWeights& weights, GatedScratch& scratch,
+                     const float* x, size_t tokens, float* y) {
+  const size_t ff = weights.gate.rows, hidden = weights.down.rows;
+  float* gate = scratch.gate.data();
+  float* up = scratch.up.data();
+  scratch.activations.set(kernels, x, hidden, tokens, hidden,
+                          needs_quantized(weights.gate) || needs_quantized(weights.up));
+  kernels.matmul(weights.gate, scratch.activations, gate, ff, 0, weights.gate.panels());
+  kernels.matmul(weights.up, scratch.activations, up, ff, 0, weights.up.panels());
+  kernels.silu_mul(gate, up, tokens * ff, gate);
+  scratch.activations.set(kernels, gate, ff, tokens, ff, needs_quantized(weights.down));
+  kernels.matmul(weights.down, scratch.activations, y, hidden, 0, weights.down.panels());
+}
+
+}  // namespace tern

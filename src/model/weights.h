@@ -1,0 +1,90 @@
+// From a GGUF file's tensors to packed weights in memory.
+#pragma once
+
+#include <cstddef>
+#include <cstdint>
+#include <memory>
+#include <set>
+#include <span>
+#include <string>
+#include <string_view>
+#include <vector>
+
+#include "base/thread_team.h"
+#include "files/gguf.h"
+#include "kernels/kernels.h"
+
+namespace tern {
+
+/// Owns the blocks that packed weights lie in. Taken while loading, given back with the model.
+class WeightMemory {
+ public:
+  /// `bytes` of memory at a multiple of `alignment` (a power of two). Throws Error{limit} where there is
+  /// none.
+  std::byte* take(uint64_t bytes, size_t alignment = 64);
+  uint64_t bytes() const { return bytes_; }
+
+ private:
+  struct Free {
+    void operator()(std::byte* block) const;
+  };
+  std::vector<std::unique_ptr<std::byte, Free>> blocks_;
+  uint64_t bytes_ = 0;
+};
+
+/// Reads tensors by name, each held to the dimensions the model's keys promise, and remembers which were
+/// read.
+class TensorReader {
+ public:
+  using Dims = std::vector<uint64_t>;  ///< the contiguous one first, as in the file
+
+  /// All three must outlive the reader.
+  TensorReader(const GgufFile& file, WeightMemory& memory, ThreadTeam& team);
+
+  const GgufFile& file() const { return file_; }
+  WeightMemory& memory() { return memory_; }
+  ThreadTeam& team() { return team_; }
+  bool has(const std::string& name) const { return file_.find_tensor(name) != nullptr; }
+
+  /// Throws Error{bad_input} where the tensor is missing or has other dimensions (trailing ones don't count),
+  /// Error{unsupported} for a type that tern does not run.
+  const GgufTensor& tensor(const std::string& name, const Dims& dims);
+  /// The tensor's values as floats, whatever its type.
+  std::vector<float> floats(const std::string& name, const Dims& dims);
+  /// A matrix {cols, rows} of the file, packed in its own type.
+  PackedMatrix matrix(const std::string& name, uint64_t cols, uint64_t rows);
+  /// Row-major weights that are not a tensor of the file, packed.
+  PackedMatrix pack_rows(DType type, const std::byte* from, uint64_t rows, uint64_t cols);
+  /// Tells the kernel that this tensor's pages of a mapped file will not be read again.
+  void release(const GgufTensor& tensor) const;
+
+  /// Throws Error{unsupported} naming a tensor that nothing has read, except where its name starts with one
+  /// of `ignored`.
+  void refuse_unread(const std::string& architecture, const std::vector<std::string>& ignored) const;
+  /// Weights in all tensors read so far.
+  uint64_t weights() const { return weights_; }
+
+ private:
+  const GgufFile& file_;
+  WeightMemory& memory_;
+  ThreadTeam& team_;
+  std::set<std::string, std::less<>> read_;
+  uint64_t weights_ = 0;
+};
+
+/// The embedding table in its file type; rows are decoded as they are asked for.
+class Embedding {
+ public:
+  Embedding() = default;
+  Embedding(TensorReader& reader, const std::string& name, uint64_t hidden, uint64_t vocab);
+  /// Writes the row of `token` (checked by the caller) as {hidden} floats.
+  void decode_row(int32_t token, float* to) const;
+
+ private:
+  DType type_ = DType::f32;
+  size_t hidden_ = 0;
+  size_t row_bytes_ = 0;
+  const std::byte* rows_ = nullptr;
+};
+
+}  // namespace tern

@@ -1,0 +1,51 @@
+// One HTTP request and where its answer goes, without sockets: what lies between connections and the service.
+#pragma once
+
+#include <string>
+#include <string_view>
+#include <utility>
+#include <vector>
+
+#include "base/clock.h"
+
+namespace tern {
+
+struct HttpRequest {
+  std::string method;  ///< as sent: GET, POST, …
+  std::string path;    ///< the target without its query
+  std::string host;    ///< the Host header, may be empty
+  std::string origin;  ///< the Origin header, may be empty
+  std::string body;
+  TimePoint arrived;  ///< its first byte; on a fresh connection, the accept
+};
+
+struct HttpReply {
+  int status = 200;
+  std::string body;  ///< JSON
+  std::vector<std::pair<std::string, std::string>>
+      headers;  ///< beside Content-Type, Content-Length and Connection
+};
+
+/// Takes the answer to one request: one reply, or events and their end. Everything happens on the I/O thread
+/// and nothing waits; what the client has not taken yet is queued. Its methods never call back into the
+/// answer.
+class Outlet {
+ public:
+  virtual ~Outlet() = default;
+  virtual void reply(const HttpReply& reply) = 0;
+  /// Sends the head of an event stream, together with the event that follows in the same turn.
+  virtual void begin_events() = 0;
+  /// Sends one server-sent event; `data` has no line breaks.
+  virtual void event(std::string_view data) = 0;
+  virtual void end_events() = 0;
+};
+
+/// An answer that is still being made. The connection keeps it until the outlet got its end.
+class Answer {
+ public:
+  virtual ~Answer() = default;
+  /// The client has gone: ends the work within one engine step. The outlet is not called any more.
+  virtual void abandon() = 0;
+};
+
+}  // namespace tern

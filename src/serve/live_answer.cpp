@@ -1,0 +1,179 @@
+#include "serve/live_answer.h"
+
+#include <algorithm>
+
+#include "text/chat.h"
+
+namespace tern {
+namespace {
+
+size_t count_characters(std::string_view text) {
+  return std::count_if(text.begin(), text.end(), [](char c) { return (c & 0xc0) != 0x80; });
+}
+
+}  // namespace
+
+/// Copies events out of the engine's thread.
+class LiveAnswer::Sink : public EventSink {
+ public:
+  Sink(std::shared_ptr<Mailbox> mailbox, std::shared_ptr<std::atomic<int>> active,
+       std::weak_ptr<LiveAnswer> to, int choice)
+      : mailbox_(std::move(mailbox)), active_(std::move(active)), to_(std::move(to)), choice_(choice) {}
+
+  void on_token(const TokenEvent& event) override {
+    mailbox_->post([to = to_, choice = choice_, event] {
+      if (const auto answer = to.lock()) answer->on_token(choice, event);
+    });
+  }
+
+  void on_finish(const FinishEvent& event) override {
+    active_->fetch_sub(1);
+    mailbox_->post([to = to_, choice = choice_, event] {
+      if (const auto answer = to.lock()) answer->on_finish(choice, event);
+    });
+  }
+
+ private:
+  std::shared_ptr<Mailbox> mailbox_;
+  std::shared_ptr<std::atomic<int>> active_;
+  std::weak_ptr<LiveAnswer> to_;
+  int choice_;
+};
+
+std::shared_ptr<LiveAnswer> LiveAnswer::start(Engine& engine, std::shared_ptr<Mailbox> mailbox,
+                                              std::shared_ptr<std::atomic<int>> active, Plan plan,
+                                              std::shared_ptr<Outlet> outlet) {
+  std::shared_ptr<LiveAnswer> answer(new LiveAnswer(engine, std::move(plan), std::move(outlet)));
+  answer->submit(mailbox, active);
+  if (!answer->plan_.stream) return answer;
+  answer->outlet_->begin_events();
+  for (size_t i = 0; i < answer->choices_.size(); ++i) {
+    answer->outlet_->event(first_event(answer->plan_.head, static_cast<int>(i), answer->event_usage()));
+  }
+  return answer;
+}
+
+LiveAnswer::LiveAnswer(Engine& engine, Plan plan, std::shared_ptr<Outlet> outlet)
+    : engine_(engine), plan_(std::move(plan)), outlet_(std::move(outlet)), choices_(plan_.requests.size()) {
+  const ThinkingTokens thinking = thinking_tokens(engine.tokenizer());
+  think_open_ = thinking.open;
+  think_close_ = thinking.close;
+}
+
+void LiveAnswer::submit(const std::shared_ptr<Mailbox>& mailbox,
+                        const std::shared_ptr<std::atomic<int>>& active) {
+  for (size_t i = 0; i < choices_.size(); ++i) {
+    if (plan_.requests[i].top_logprobs >= 0) choices_[i].text.logprobs.emplace();
+    if (plan_.return_token_ids) choices_[i].text.token_ids.emplace();
+    auto sink = std::make_shared<Sink>(mailbox, active, weak_from_this(), static_cast<int>(i));
+    active->fetch_add(1);
+    try {
+      choices_[i].id = engine_.submit(std::move(plan_.requests[i]), std::move(sink));
+    } catch (const Error& error) {
+      active->fetch_sub(1);
+      abandon();
+      // Sizes were checked before: what is beyond a limit here is the engine's queue.
+      if (error.kind() == ErrorKind::limit) throw ApiError(429, error.what(), "", "queue_full");
+      throw;
+    }
+    choices_[i].submitted = true;
+  }
+}
+
+void LiveAnswer::abandon() {
+  outlet_.reset();
+  for (Choice& choice : choices_) {
+    if (choice.submitted && !choice.finished) engine_.cancel(choice.id);
+    choice.finished = true;
+  }
+}
+
+/// Completions are raw text: there the thinking's borders are seen as they stand in the vocabulary.
+std::string LiveAnswer::marker_text(int32_t token) const {
+  if (plan_.head.chat || (token != think_open_ && token != think_close_)) return "";
+  return std::string(engine_.tokenizer().bytes(token));
+}
+
+Usage LiveAnswer::total_usage() const {
+  Usage total;
+  total.prompt_tokens = plan_.prompt_tokens;
+  for (const Choice& choice : choices_) {
+    total.completion_tokens += choice.usage.completion_tokens;
+    total.reasoning_tokens += choice.usage.reasoning_tokens;
+  }
+  return total;
+}
+
+std::optional<ReplyJson> LiveAnswer::event_usage() const {
+  if (plan_.continuous_usage) return usage_json(total_usage());
+  if (plan_.include_usage) return ReplyJson(nullptr);
+  return std::nullopt;
+}
+
+void LiveAnswer::on_token(int index, const TokenEvent& event) {
+  if (!outlet_) return;
+  Choice& choice = choices_[index];
+  ++choice.usage.completion_tokens;
+  if (event.thinking) ++choice.usage.reasoning_tokens;
+  if (choice.text.token_ids) choice.text.token_ids->push_back(event.token);
+  const std::string text = event.text + marker_text(event.token);
+  // Markers and end tokens are no text of the answer, so they have no place in its log-probabilities.
+  std::optional<Logprobs> logprobs;
+  if (event.logprobs && !engine_.tokenizer().is_special(event.token)) {
+    logprobs.emplace();
+    Logprobs& target = plan_.stream ? *logprobs : *choice.text.logprobs;
+    target.add(engine_.tokenizer(), *event.logprobs, event.thinking, choice.characters);
+  }
+  if (!text.empty() || logprobs || plan_.continuous_usage) {
+    give(index, text, event.thinking, logprobs ? &*logprobs : nullptr);
+  }
+}
+
+void LiveAnswer::give(int index, const std::string& text, bool thinking, const Logprobs* logprobs) {
+  Choice& choice = choices_[index];
+  choice.characters += count_characters(text);
+  if (plan_.stream) {
+    outlet_->event(text_event(plan_.head, index, text, thinking, logprobs, event_usage()));
+  } else {
+    (thinking && plan_.head.chat ? choice.text.reasoning : choice.text.content) += text;
+  }
+}
+
+void LiveAnswer::on_finish(int index, const FinishEvent& event) {
+  choices_[index].finished = true;
+  if (!outlet_) return;
+  if (event.reason == FinishReason::error || event.reason == FinishReason::cancelled) {
+    const bool error = event.reason == FinishReason::error;
+    return break_off(error ? ApiError(500, event.error) : ApiError(503, "The server is shutting down."));
+  }
+  if (!event.text.empty()) give(index, event.text, event.thinking, nullptr);
+  choices_[index].text.reason = event.reason;
+  choices_[index].usage = event.usage;
+  if (plan_.stream) outlet_->event(finish_event(plan_.head, index, event.reason, event_usage()));
+  const bool all =
+      std::all_of(choices_.begin(), choices_.end(), [](const Choice& choice) { return choice.finished; });
+  if (all) complete();
+}
+
+void LiveAnswer::complete() {
+  const auto outlet = std::exchange(outlet_, nullptr);
+  if (plan_.stream) {
+    if (plan_.include_usage) outlet->event(usage_event(plan_.head, total_usage()));
+    outlet->event("[DONE]");
+    return outlet->end_events();
+  }
+  std::vector<ChoiceText> texts;
+  for (Choice& choice : choices_) texts.push_back(std::move(choice.text));
+  outlet->reply({200, whole_reply(plan_.head, texts, total_usage()), {}});
+}
+
+/// Ends every choice; the client gets the error as its reply, or as a stream's last event.
+void LiveAnswer::break_off(const ApiError& error) {
+  const auto outlet = std::exchange(outlet_, nullptr);
+  abandon();
+  if (!plan_.stream) return outlet->reply({error.status(), error.json(), {}});
+  outlet->event(error.json());
+  outlet->end_events();
+}
+
+}  // namespace tern

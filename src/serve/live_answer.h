@@ -1,0 +1,67 @@
+// One request's life between the engine and its outlet: choices, events, usage, the end.
+#pragma once
+
+#include <atomic>
+#include <memory>
+#include <optional>
+#include <string>
+#include <vector>
+
+#include "engine/engine.h"
+#include "serve/api_error.h"
+#include "serve/http.h"
+#include "serve/mailbox.h"
+#include "serve/replies.h"
+
+namespace tern {
+
+/// What a request asks for, ready for the engine.
+struct Plan {
+  ReplyHead head;
+  bool stream = false, include_usage = false, continuous_usage = false, return_token_ids = false;
+  std::vector<GenerateRequest> requests;  ///< one for each choice
+  int prompt_tokens = 0;                  ///< of all prompts, each counted once
+};
+
+/// Lives on the I/O thread. The engine's events come through the mailbox and find it by a weak pointer, so
+/// that it may be gone before they are.
+class LiveAnswer : public Answer, public std::enable_shared_from_this<LiveAnswer> {
+ public:
+  /// Submits every choice and, for a stream, sends the head and each choice's first event at once. `active`
+  /// counts choices until the engine is done with them. Throws what Engine::submit throws, with nothing left
+  /// running.
+  static std::shared_ptr<LiveAnswer> start(Engine& engine, std::shared_ptr<Mailbox> mailbox,
+                                           std::shared_ptr<std::atomic<int>> active, Plan plan,
+                                           std::shared_ptr<Outlet> outlet);
+  ~LiveAnswer() override { abandon(); }
+  void abandon() override;
+
+ private:
+  class Sink;
+  struct Choice {
+    RequestId id = 0;
+    bool submitted = false, finished = false;
+    size_t characters = 0;  ///< of text given out, thinking and answer
+    Usage usage;            ///< counted from tokens, in the end the engine's own
+    ChoiceText text;        ///< gathered where the reply is not streamed
+  };
+
+  LiveAnswer(Engine& engine, Plan plan, std::shared_ptr<Outlet> outlet);
+  void submit(const std::shared_ptr<Mailbox>& mailbox, const std::shared_ptr<std::atomic<int>>& active);
+  void on_token(int index, const TokenEvent& event);
+  void on_finish(int index, const FinishEvent& event);
+  void give(int index, const std::string& text, bool thinking, const Logprobs* logprobs);
+  void complete();
+  void break_off(const ApiError& error);
+  std::string marker_text(int32_t token) const;
+  Usage total_usage() const;
+  std::optional<ReplyJson> event_usage() const;
+
+  Engine& engine_;
+  Plan plan_;
+  std::shared_ptr<Outlet> outlet_;  ///< null once the answer has ended
+  std::optional<int32_t> think_open_, think_close_;
+  std::vector<Choice> choices_;
+};
+
+}  // namespace tern

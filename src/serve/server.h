@@ -1,0 +1,34 @@
+// OpenAI's API over HTTP/1.1, in front of one engine.
+#pragma once
+
+#include <cstdint>
+#include <memory>
+#include <string>
+
+#include "engine/engine.h"
+#include "serve/options.h"
+
+namespace tern {
+
+/// All connections live on the one thread that calls run(); the engine has its own.
+class Server {
+ public:
+  /// Listens. Throws Error{io} naming host and port where that fails. `engine` must outlive the server.
+  Server(Engine& engine, const ServeOptions& options);
+  ~Server();
+
+  uint16_t port() const;
+  /// "http://127.0.0.1:8080"
+  std::string url() const;
+  /// Serves until stop() has been followed by the end of every running answer.
+  void run();
+  /// From any thread: stops listening and refuses new work; what runs is finished. Called again: ends at
+  /// once, running answers are cancelled and their connections closed.
+  void stop();
+
+ private:
+  struct Impl;
+  std::unique_ptr<Impl> impl_;
+};
+
+}  // namespace tern

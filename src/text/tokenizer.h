@@ -1,0 +1,60 @@
+// Byte-level BPE: text to token ids and back.
+#pragma once
+
+#include <cstdint>
+#include <memory>
+#include <optional>
+#include <span>
+#include <string>
+#include <string_view>
+#include <vector>
+
+#include "text/vocabulary.h"
+
+namespace tern {
+
+/// Immutable after construction, safe to share between threads.
+class Tokenizer {
+ public:
+  /// Throws Error{bad_input | unsupported}: duplicate tokens, missing byte tokens, merges of unknown tokens,
+  /// ids out of range, an unknown pre-tokenizer.
+  explicit Tokenizer(Vocabulary vocabulary);
+  ~Tokenizer();
+  Tokenizer(Tokenizer&&) noexcept;
+
+  /// Ids of `text` (any bytes, valid UTF-8 or not), no begin token added. Special tokens (control,
+  /// user-defined) are recognised in the text only with `parse_special`.
+  std::vector<int32_t> encode(std::string_view text, bool parse_special = false) const;
+
+  /// The raw bytes of a token; special tokens give their name.
+  std::string_view bytes(int32_t id) const;
+  /// All tokens' bytes; control tokens are left out unless `with_special`.
+  std::string decode(std::span<const int32_t> ids, bool with_special = false) const;
+
+  /// The control or user-defined token of exactly this name.
+  std::optional<int32_t> special(std::string_view name) const;
+  bool is_special(int32_t id) const;  ///< control or user-defined
+  /// The end token, and those that end a reply by their name ("<|im_end|>", "<|eot_id|>", ... as in
+  /// llama.cpp).
+  bool is_end_of_generation(int32_t id) const;
+  const Vocabulary& vocabulary() const;
+  int32_t size() const { return vocabulary().size(); }
+
+ private:
+  struct Impl;
+  std::unique_ptr<Impl> impl_;
+};
+
+struct BpeTraining {
+  int32_t size = 1024;  ///< tokens in all, the 256 bytes and the specials included
+  std::string pre = "gpt-2";
+  std::vector<std::string> specials;  ///< appended after the learned tokens as control tokens
+};
+
+/// Learns merges from `lines` by pair frequency (Sennrich et al. 2016 over bytes); ties go to the smaller
+/// pair of ids, so the result is the same everywhere. Ids: the 256 bytes in the order of GPT-2's spelling,
+/// the learned tokens, the specials. Fewer than `size` tokens where the text has no more pairs. Throws
+/// Error{bad_input} where `size` has no room for the bytes and specials.
+Vocabulary train_bpe(std::span<const std::string> lines, const BpeTraining& options);
+
+}  // namespace tern

@@ -1,0 +1,168 @@
+#!/usr/bin/env python3
+"""The program as its user meets it. usage: cli_test.py TERN"""
+import json, os, pty, re, select, signal, subprocess, sys, tempfile, time, unittest
+
+TERN = os.path.abspath(sys.argv.pop(1))
+
+
+def tern(*arguments, **options):
+    return subprocess.run([TERN, *arguments], capture_output=True, text=True, timeout=120, stdin=subprocess.DEVNULL, **options)
+
+
+class Help(unittest.TestCase):
+    def test_every_command_teaches_by_example(self):
+        self.assertIn('Examples:', tern('--help').stdout)
+        for command in (['run'], ['serve'], ['inspect'], ['eval', 'search'], ['train', 'search']):
+            done = tern(*command, '--help')
+            self.assertEqual(done.returncode, 0, command)
+            self.assertIn('Examples:', done.stdout, command)
+            self.assertIn('tern ' + command[0], done.stdout, command)
+
+    def test_version_names_commit_and_instruction_sets(self):
+        self.assertRegex(tern('--version').stdout, r'tern \d+\.\d+\.\d+ \(\w+\)\ninstruction sets: scalar.*; chosen: \w+')
+
+
+class ExitCodes(unittest.TestCase):
+    def test_wrong_usage_is_2(self):
+        self.assertEqual(tern('run', '--no-such-option').returncode, 2)
+        self.assertEqual(tern().returncode, 2)
+        self.assertEqual(tern('serve', '--parallel', '-1').returncode, 2)
+
+    def test_a_missing_file_is_1_and_named(self):
+        done = tern('inspect', '/no/such/file.gguf')
+        self.assertEqual(done.returncode, 1)
+        self.assertIn('/no/such/file.gguf', done.stderr)
+
+    def test_a_file_that_is_no_model_is_3(self):
+        with tempfile.NamedTemporaryFile(suffix='.gguf') as file:
+            file.write(b'GGUF' + b'\xff' * 60); file.flush()
+            for command in (['inspect', file.name], ['run', '-m', file.name, 'hello']):
+                done = tern(*command)
+                self.assertEqual(done.returncode, 3, done.stderr)
+                self.assertIn(file.name, done.stderr)
+
+    def test_absurd_parameters_are_refused_by_name(self):
+        for option, value in (('--temperature', '-1'), ('--temperature', 'nan'), ('--top-p', '7'), ('--min-p', '-0.5'), ('--top-k', '-3')):
+            done = tern('run', option, value, 'red shoes')
+            self.assertNotEqual(done.returncode, 0, option)
+            self.assertIn(option.strip('-').replace('-', '_'), done.stderr.replace('-', '_'), option)
+        self.assertEqual(tern('run', '--think', 'maybe', 'red shoes').returncode, 3)
+
+
+class Run(unittest.TestCase):
+    QUERY = 'red sneakrs undr 60'
+
+    def ask(self, *arguments):
+        done = tern('run', '--json', *arguments, self.QUERY)
+        self.assertEqual(done.returncode, 0, done.stderr)
+        return json.loads(done.stdout)
+
+    def test_json_has_thinking_answer_and_times(self):
+        reply = self.ask()
+        self.assertEqual(reply['finish_reason'], 'stop')
+        self.assertTrue(reply['thinking'])
+        self.assertEqual(json.loads(reply['answer'])['intent'], 'find')
+        self.assertGreater(reply['usage']['reasoning_tokens'], 0)
+        self.assertGreaterEqual(reply['total_ms'], reply['first_token_ms'])
+
+    def test_text_goes_to_standard_output_and_figures_to_standard_error(self):
+        done = tern('run', self.QUERY)
+        self.assertIn('"intent"', done.stdout)
+        self.assertIn('tokens/s', done.stderr)
+        self.assertNotIn('\x1b', done.stdout)
+
+    def test_thinking_can_be_switched_off_or_given_a_budget(self):
+        off = self.ask('--think', 'off')
+        self.assertEqual(off['thinking'], '')
+        self.assertEqual(off['usage']['reasoning_tokens'], 0)
+        few = self.ask('--think', '3')
+        self.assertLessEqual(few['usage']['reasoning_tokens'], 4)
+        self.assertTrue(few['answer'])
+
+    def test_max_tokens_cuts(self):
+        reply = self.ask('--max-tokens', '5')
+        self.assertEqual(reply['finish_reason'], 'length')
+        self.assertEqual(reply['usage']['completion_tokens'], 5)
+
+    def test_same_seed_same_text_and_greedy_on_every_instruction_set(self):
+        self.assertEqual(self.ask('--temperature', '1', '--seed', '7')['thinking'], self.ask('--temperature', '1', '--seed', '7')['thinking'])
+        self.assertEqual(self.ask('--isa', 'scalar')['answer'], self.ask()['answer'])
+
+    def test_the_prompt_may_come_from_standard_input(self):
+        done = subprocess.run([TERN, 'run'], input=self.QUERY + '\n', capture_output=True, text=True, timeout=60)
+        self.assertEqual(done.stdout, tern('run', self.QUERY).stdout)
+
+
+class Chat(unittest.TestCase):
+    """The chat loop on a real terminal."""
+
+    def setUp(self):
+        self.child, self.terminal = pty.fork()
+        if self.child == 0:
+            os.environ['TERM'] = 'xterm'
+            # Nearly uniform sampling with this seed goes on to the end of the context, unless it is stopped.
+            os.execv(TERN, [TERN, 'run', '--temperature', '1000', '--seed', '3'])
+        self.seen = ''
+
+    def tearDown(self):
+        os.close(self.terminal)
+        try:
+            os.kill(self.child, signal.SIGKILL)
+            os.waitpid(self.child, 0)
+        except (ProcessLookupError, ChildProcessError):
+            pass
+
+    def wait_for(self, pattern, seconds=30):
+        end = time.time() + seconds
+        while not re.search(pattern, self.seen):
+            if time.time() > end:
+                self.fail(f'no {pattern!r} in {self.seen!r}')
+            if select.select([self.terminal], [], [], 0.1)[0]:
+                try:
+                    self.seen += os.read(self.terminal, 65536).decode(errors='replace')
+                except OSError:
+                    self.fail(f'the program ended before {pattern!r}: {self.seen!r}')
+        self.seen = self.seen[re.search(pattern, self.seen).end():]
+
+    def end(self):
+        os.write(self.terminal, b'\x04')
+        _, status = os.waitpid(self.child, 0)
+        self.assertEqual(os.waitstatus_to_exitcode(status), 0)
+
+    def test_asks_answers_and_ends(self):
+        self.wait_for('> ')
+        os.write(self.terminal, b'red shoes\n')
+        self.wait_for('tokens/s')
+        self.wait_for('> ')
+        self.end()
+
+    def test_ctrl_c_stops_the_answer_and_keeps_the_chat(self):
+        self.wait_for('> ')
+        os.write(self.terminal, b'red shoes\n')
+        self.wait_for('red shoes\r\n.')
+        os.write(self.terminal, b'\x03')
+        self.wait_for('tokens/s . cancelled')
+        self.wait_for('> ')
+        self.end()
+
+    def test_ctrl_c_at_the_prompt_keeps_the_chat(self):
+        self.wait_for('> ')
+        os.write(self.terminal, b'half a quest\x03')
+        self.wait_for('> ')
+        os.write(self.terminal, b'red shoes\n')
+        self.wait_for('tokens/s')
+        self.wait_for('> ')
+        self.end()
+
+
+class Inspect(unittest.TestCase):
+    def test_the_embedded_model(self):
+        self.assertIn('deepseek2', tern('inspect').stdout)
+        found = json.loads(tern('inspect', '--json').stdout)
+        self.assertTrue(found['runs'])
+        self.assertTrue(found['tokenizer']['thinks'])
+        self.assertGreater(found['weights'], found['active_weights'])
+
+
+if __name__ == '__main__':
+    unittest.main(verbosity=2)

@@ -1,0 +1,370 @@
+// Who runs when, step by step and without threads.
+#include "engine/scheduler.h"
+
+#include <gtest/gtest.h>
+
+#include <algorithm>
+#include <limits>
+#include <set>
+#include <stdexcept>
+
+#include "tests/engine/fakes.h"
+
+namespace tern {
+namespace {
+
+using namespace fake;
+
+/// A scheduler over the fake model, with the engine's thread played by the test.
+class Bench {
+ public:
+  struct Sizes {
+    int parallel = 4, prompt_piece = 16, context = 128, pages = 0;
+  };
+
+  explicit Bench(const Sizes& sizes, Script script = hashed())
+      : model(std::move(script), sizes.context, sizes.parallel + sizes.prompt_piece),
+        words_(fake::tokenizer()),
+        limits_{kVocab, sizes.context, sizes.prompt_piece},
+        scheduler(model, {sizes.parallel, sizes.prompt_piece, cache(sizes)}) {}
+
+  std::shared_ptr<Recorder> add(GenerateRequest request) {
+    auto sink = std::make_shared<Recorder>();
+    scheduler.add(std::make_unique<Generation>(++last_id, std::move(request), sink, words_, limits_));
+    return sink;
+  }
+  void run_all() {
+    for (int steps = 0; scheduler.running() + scheduler.waiting() > 0; ++steps) {
+      ASSERT_LT(steps, 10000);
+      step();
+    }
+  }
+  void step() {
+    scheduler.step();
+    scheduler.cache().check();
+  }
+
+ private:
+  static PagedCache::Shape cache(const Sizes& sizes) {
+    PagedCache::Shape shape;
+    shape.layers = 2;
+    shape.row = 1;
+    shape.pages = sizes.pages > 0 ? sizes.pages : sizes.parallel * PagedCache::pages_for(sizes.context);
+    shape.max_sequences = sizes.parallel;
+    shape.max_tokens = sizes.context;
+    return shape;
+  }
+
+ public:
+  FakeModel model;
+
+ private:
+  Tokenizer words_;
+  GenerationLimits limits_;
+
+ public:
+  Scheduler scheduler;
+  RequestId last_id = 0;
+};
+
+GenerateRequest ask(size_t prompt, int max_tokens, int salt = 0) {
+  GenerateRequest request;
+  for (size_t i = 0; i < prompt; ++i) request.prompt.push_back(static_cast<int32_t>((i * 7 + salt) % 256));
+  request.max_tokens = max_tokens;
+  return request;
+}
+
+GenerateRequest seeded(GenerateRequest request, uint64_t seed) {
+  request.sampling.temperature = 0.9f;
+  request.sampling.top_p = 0.95f;
+  request.sampling.seed = seed;
+  return request;
+}
+
+TEST(Scheduler, DecodesAllStreamsInOneForwardAStep) {
+  Bench bench({8, 64, 128, 0});
+  std::vector<std::shared_ptr<Recorder>> sinks;
+  for (int i = 0; i < 8; ++i) sinks.push_back(bench.add(ask(3 + i, 10, i)));
+  bench.run_all();
+  const auto calls = bench.model.calls();
+  ASSERT_EQ(calls.size(),
+            10u);  // 52 prompt tokens fit into the first step, whose logits give the first tokens
+  EXPECT_EQ(calls[0].tokens, 52u);
+  for (size_t i = 1; i < calls.size(); ++i) {
+    EXPECT_EQ(calls[i].tokens, 8u);
+    EXPECT_EQ(calls[i].decodes, 8u);
+  }
+  for (const auto& sink : sinks) EXPECT_EQ(sink->tokens().size(), 10u);
+}
+
+TEST(Scheduler, PromptsGoInPiecesBesideTheDecodes) {
+  Bench bench({4, 16, 128, 0});
+  const auto first = bench.add(ask(5, 30));
+  bench.step();
+  const auto second = bench.add(ask(40, 2));
+  for (int i = 0; i < 3; ++i) bench.step();
+  const auto calls = bench.model.calls();
+  ASSERT_EQ(calls.size(), 4u);
+  EXPECT_EQ(calls[1].pieces, (std::vector<size_t>{1, 16}));
+  EXPECT_EQ(calls[2].pieces, (std::vector<size_t>{1, 16}));
+  EXPECT_EQ(calls[3].pieces, (std::vector<size_t>{1, 8}));
+  EXPECT_EQ(first->tokens().size(), 4u);  // one a step, never stalled
+  EXPECT_EQ(second->tokens().size(), 1u);
+}
+
+TEST(Scheduler, NoStepTakesMorePromptThanItsPiece) {
+  Bench bench({6, 16, 128, 0});
+  for (int i = 0; i < 12; ++i) bench.add(ask(1 + i * 9, 5, i));
+  bench.run_all();
+  for (const auto& call : bench.model.calls()) EXPECT_LE(call.tokens - call.decodes, 16u);
+}
+
+TEST(Scheduler, FirstComeFirstServed) {
+  Bench bench({2, 16, 128, 0});
+  std::vector<std::shared_ptr<Recorder>> sinks;
+  for (int i = 0; i < 6; ++i) sinks.push_back(bench.add(ask(4, 3, i)));
+  std::vector<size_t> order;
+  while (bench.scheduler.running() + bench.scheduler.waiting() > 0) {
+    bench.step();
+    EXPECT_LE(bench.scheduler.running(), 2);
+    for (size_t i = 0; i < sinks.size(); ++i) {
+      const bool known = std::find(order.begin(), order.end(), i) != order.end();
+      if (!known && !sinks[i]->tokens().empty()) order.push_back(i);
+    }
+  }
+  EXPECT_EQ(order, (std::vector<size_t>{0, 1, 2, 3, 4, 5}));
+}
+
+TEST(Scheduler, TextDependsOnTheRequestAlone) {
+  std::vector<GenerateRequest> requests;
+  for (int i = 0; i < 12; ++i) {
+    GenerateRequest request = ask(1 + i * 8, 20 + i, i);
+    requests.push_back(i % 2 ? seeded(request, 40 + i) : request);
+  }
+  std::vector<std::vector<int32_t>> alone;
+  for (const auto& request : requests) {
+    Bench bench({1, 16, 128, 0});
+    const auto sink = bench.add(request);
+    bench.run_all();
+    alone.push_back(sink->tokens());
+    EXPECT_EQ(alone.back().size(), static_cast<size_t>(request.max_tokens));
+  }
+  EXPECT_NE(alone[1], alone[3]);
+  for (const int parallel : {2, 5, 12}) {
+    Bench bench({parallel, 16, 128, 0});
+    std::vector<std::shared_ptr<Recorder>> sinks;
+    for (const auto& request : requests) {
+      sinks.push_back(bench.add(request));
+      if (sinks.size() % 3 == 0) bench.step();  // arrivals in the middle of others
+    }
+    bench.run_all();
+    for (size_t i = 0; i < sinks.size(); ++i)
+      EXPECT_EQ(sinks[i]->tokens(), alone[i]) << i << " of " << parallel;
+  }
+}
+
+TEST(Scheduler, PromptPiecesEndAtTheSamePlacesInCompany) {
+  const auto pieces_of_last = [](int strangers) {
+    Bench bench({4, 16, 128, 0});
+    for (int i = 0; i < strangers; ++i) bench.add(ask(10 + 13 * i, 2, i));
+    const auto sink = bench.add(ask(45, 1, 99));
+    bench.run_all();
+    std::vector<size_t> pieces;
+    for (const auto& call : bench.model.calls()) {
+      // The last request's pieces stand last; the decodes and the others' pieces are before.
+      if (call.pieces.back() == 16 || call.pieces.back() == 13) pieces.push_back(call.pieces.back());
+    }
+    return pieces;
+  };
+  EXPECT_EQ(pieces_of_last(0), (std::vector<size_t>{16, 16, 13}));
+  EXPECT_EQ(pieces_of_last(1), (std::vector<size_t>{16, 16, 13}));
+}
+
+TEST(Scheduler, SamePromptsDoNotDisturbEachOther) {
+  Bench bench({4, 16, 128, 0});
+  std::vector<std::shared_ptr<Recorder>> sinks;
+  for (int i = 0; i < 4; ++i) sinks.push_back(bench.add(seeded(ask(9, 30), 7)));
+  sinks.push_back(bench.add(seeded(ask(9, 30), 8)));
+  bench.run_all();
+  for (int i = 1; i < 4; ++i) EXPECT_EQ(sinks[i]->tokens(), sinks[0]->tokens());
+  EXPECT_NE(sinks[4]->tokens(), sinks[0]->tokens());
+}
+
+TEST(Scheduler, WhoseReplyMayNotFitWaitsAndNothingRunsOut) {
+  Bench bench({4, 64, 128, 5});                // 5 pages of 32 tokens
+  const auto big = bench.add(ask(60, 40));     // 99 tokens: 4 pages
+  const auto second = bench.add(ask(30, 10));  // 39 tokens: 2 pages
+  const auto small = bench.add(ask(4, 4));     // 1 page, but not before those who came first
+  bench.step();
+  EXPECT_EQ(bench.scheduler.running(), 1);
+  EXPECT_EQ(bench.scheduler.waiting(), 2);
+  while (!big->finished()) {
+    EXPECT_TRUE(second->tokens().empty());
+    EXPECT_TRUE(small->tokens().empty());
+    bench.step();
+  }
+  bench.run_all();
+  for (const auto& sink : {big, second, small}) EXPECT_EQ(sink->wait().reason, FinishReason::length);
+  EXPECT_EQ(bench.scheduler.cache().free_pages(), 5);
+}
+
+TEST(Scheduler, AReplyOfTheWholeCacheRuns) {
+  Bench bench({2, 64, 128, 4});
+  const auto sink = bench.add(ask(28, 100));
+  EXPECT_EQ(PagedCache::pages_for(127), 4);
+  bench.run_all();
+  EXPECT_EQ(sink->tokens().size(), 100u);
+}
+
+TEST(Scheduler, CancelEndsARunningRequestBeforeTheNextStep) {
+  Bench bench({4, 64, 128, 0});
+  std::vector<std::shared_ptr<Recorder>> sinks;
+  for (int i = 0; i < 4; ++i) sinks.push_back(bench.add(ask(5, 50, i)));
+  for (int i = 0; i < 3; ++i) bench.step();
+  bench.scheduler.cancel(2);
+  EXPECT_TRUE(sinks[1]->finished());
+  EXPECT_EQ(sinks[1]->wait().reason, FinishReason::cancelled);
+  EXPECT_EQ(sinks[1]->wait().usage.completion_tokens, 3);
+  bench.step();
+  EXPECT_EQ(bench.model.calls().back().tokens, 3u);
+  EXPECT_EQ(sinks[1]->tokens().size(), 3u);
+  bench.run_all();
+  for (const int i : {0, 2, 3}) EXPECT_EQ(sinks[i]->tokens().size(), 50u);
+  EXPECT_EQ(bench.scheduler.cache().free_pages(), 16);
+}
+
+TEST(Scheduler, CancelEndsAWaitingRequestAndUnknownIdsAreIgnored) {
+  Bench bench({1, 64, 128, 0});
+  const auto first = bench.add(ask(5, 5));
+  const auto second = bench.add(ask(5, 5));
+  const auto third = bench.add(ask(5, 5));
+  bench.step();
+  bench.scheduler.cancel(2);
+  bench.scheduler.cancel(77);
+  EXPECT_EQ(second->wait().reason, FinishReason::cancelled);
+  EXPECT_EQ(second->wait().usage.completion_tokens, 0);
+  EXPECT_EQ(bench.scheduler.waiting(), 1);
+  bench.run_all();
+  bench.scheduler.cancel(1);  // long done
+  EXPECT_EQ(first->tokens().size(), 5u);
+  EXPECT_EQ(third->tokens().size(), 5u);
+  for (const auto& sink : {first, second, third}) EXPECT_EQ(sink->after_finish(), 0);
+}
+
+TEST(Scheduler, CancelInThePromptGivesItsPagesBack) {
+  Bench bench({2, 16, 128, 4});
+  const auto sink = bench.add(ask(100, 4));
+  bench.step();
+  bench.scheduler.cancel(1);
+  EXPECT_EQ(sink->wait().reason, FinishReason::cancelled);
+  EXPECT_EQ(bench.scheduler.cache().free_pages(), 4);
+  const auto next = bench.add(ask(100, 4));
+  bench.run_all();
+  EXPECT_EQ(next->tokens().size(), 4u);
+}
+
+TEST(Scheduler, AFailingForwardEndsOnlyTheGuilty) {
+  Bench bench({4, 64, 128, 0});
+  bench.model.before = [](std::span<const BatchToken> batch) {
+    for (const BatchToken& at : batch) {
+      if (at.position == 9 && at.sequence == 1) fail(ErrorKind::internal, "expert 3 is on fire");
+    }
+  };
+  std::vector<std::shared_ptr<Recorder>> sinks;
+  for (int i = 0; i < 4; ++i) sinks.push_back(bench.add(ask(5, 12, i)));
+  bench.run_all();
+  EXPECT_EQ(sinks[1]->wait().reason, FinishReason::error);
+  EXPECT_EQ(sinks[1]->wait().error, "expert 3 is on fire");
+  EXPECT_EQ(sinks[1]->tokens().size(), 5u);
+  Bench calm({4, 64, 128, 0});
+  for (const int i : {0, 2, 3}) {
+    const auto alone = calm.add(ask(5, 12, i));
+    calm.run_all();
+    EXPECT_EQ(sinks[i]->tokens(), alone->tokens());
+  }
+  EXPECT_EQ(bench.scheduler.cache().free_pages(), 16);
+}
+
+TEST(Scheduler, NanLogitsEndTheirRequestOnly) {
+  const Script good = hashed();
+  Bench bench({4, 64, 128, 0}, [good](std::span<const int32_t> prefix, std::span<float> logits) {
+    good(prefix, logits);
+    if (prefix[0] == 1 && prefix.size() == 8) logits[77] = std::numeric_limits<float>::quiet_NaN();
+  });
+  std::vector<std::shared_ptr<Recorder>> sinks;
+  for (int i = 0; i < 3; ++i) sinks.push_back(bench.add(ask(5, 12, i)));
+  bench.run_all();
+  EXPECT_EQ(sinks[0]->wait().reason, FinishReason::length);
+  EXPECT_EQ(sinks[1]->wait().reason, FinishReason::error);
+  EXPECT_NE(sinks[1]->wait().error.find("NaN"), std::string::npos);
+  EXPECT_EQ(sinks[1]->wait().usage.completion_tokens, 3);
+  EXPECT_EQ(sinks[2]->wait().reason, FinishReason::length);
+}
+
+TEST(Scheduler, ASinkThatThrowsLosesOnlyItself) {
+  Bench bench({2, 64, 128, 0});
+  const auto bad = bench.add(ask(5, 12, 0));
+  bad->on_token_do = [](size_t n) {
+    if (n == 3) throw std::runtime_error("the client's buffer is full");
+  };
+  const auto good = bench.add(ask(5, 12, 1));
+  bench.run_all();
+  EXPECT_EQ(bad->wait().reason, FinishReason::error);
+  EXPECT_EQ(bad->wait().error, "the client's buffer is full");
+  EXPECT_EQ(good->tokens().size(), 12u);
+}
+
+TEST(Scheduler, EndAllTellsEverybodyOnce) {
+  Bench bench({2, 64, 128, 0});
+  std::vector<std::shared_ptr<Recorder>> sinks;
+  for (int i = 0; i < 5; ++i) sinks.push_back(bench.add(ask(5, 12, i)));
+  bench.step();
+  bench.scheduler.end_all(FinishReason::cancelled);
+  EXPECT_EQ(bench.scheduler.running() + bench.scheduler.waiting(), 0);
+  for (const auto& sink : sinks) {
+    EXPECT_EQ(sink->wait().reason, FinishReason::cancelled);
+    EXPECT_EQ(sink->after_finish(), 0);
+  }
+  EXPECT_EQ(bench.scheduler.cache().free_pages(), 8);
+  const auto sink = bench.add(ask(5, 12));
+  bench.run_all();
+  EXPECT_EQ(sink->tokens().size(), 12u);
+}
+
+TEST(Scheduler, RandomLoadsKeepTheirPromises) {
+  for (uint64_t seed = 1; seed <= 60; ++seed) {
+    Rng rng(seed);
+    const int parallel = static_cast<int>(rng.between(1, 6));
+    const int pages = static_cast<int>(rng.between(4, 12));
+    Bench bench({parallel, static_cast<int>(rng.between(1, 40)), 128, pages});
+    std::vector<std::shared_ptr<Recorder>> sinks;
+    std::vector<int> wanted;
+    std::set<size_t> cancelled;
+    for (int round = 0; round < 60; ++round) {
+      if (rng.chance(0.5)) {
+        const int prompt = static_cast<int>(rng.between(1, 100));
+        wanted.push_back(static_cast<int>(rng.between(1, 128 - prompt)));
+        sinks.push_back(bench.add(ask(prompt, wanted.back(), static_cast<int>(seed))));
+      }
+      if (!sinks.empty() && rng.chance(0.1)) {
+        const size_t who = rng.below(sinks.size());
+        if (!sinks[who]->finished()) cancelled.insert(who);
+        bench.scheduler.cancel(who + 1);
+      }
+      bench.step();
+    }
+    bench.run_all();
+    for (size_t i = 0; i < sinks.size(); ++i) {
+      const FinishEvent& finish = sinks[i]->wait();
+      const bool was_cancelled = cancelled.count(i) > 0;
+      EXPECT_EQ(finish.reason, was_cancelled ? FinishReason::cancelled : FinishReason::length);
+      EXPECT_TRUE(was_cancelled || finish.usage.completion_tokens == wanted[i]);
+      EXPECT_EQ(sinks[i]->tokens().size(), static_cast<size_t>(finish.usage.completion_tokens));
+      EXPECT_EQ(sinks[i]->after_finish(), 0);
+    }
+    EXPECT_EQ(bench.scheduler.cache().free_pages(), pages);
+  }
+}
+
+}  // namespace
+}  // namespace tern

@@ -1,0 +1,104 @@
+#include "tests/kernels/tables.h"
+
+#include <algorithm>
+#include <cstdlib>
+
+#include "tests/kernels/emulated.h"
+
+namespace tern::test {
+
+std::vector<NamedTable> named_tables() {
+  std::vector<NamedTable> result;
+  for (const Isa isa : kAllIsas) {
+    result.push_back({std::string(isa_name(isa)), isa_available(isa) ? &tern::kernels(isa) : nullptr});
+  }
+  result.push_back({"avx512_emulated", nullptr});
+  result.push_back({"avx512_bf16_emulated", nullptr});
+#if defined(TERN_EMULATED_AVX512)
+  if (isa_available(Isa::avx2)) {  // what the emulation is built on
+    result[result.size() - 2].kernels = &emulated_avx512_kernels;
+    result[result.size() - 1].kernels = &emulated_avx512_bf16_kernels;
+  }
+#endif
+  return result;
+}
+
+std::vector<std::string> table_names() {
+  std::vector<std::string> names;
+  for (const NamedTable& table : named_tables()) names.push_back(table.name);
+  return names;
+}
+
+void EveryTable::SetUp() {
+  for (const NamedTable& table : named_tables()) {
+    if (table.name == GetParam()) table_ = table.kernels;
+  }
+  const char* ci = std::getenv("CI");
+  const bool emulated = GetParam().find("_emulated") != std::string::npos;
+  if (table_ == nullptr && emulated && isa_available(Isa::avx2) && ci != nullptr &&
+      std::string(ci) == "true") {
+    FAIL() << GetParam() << ": built without SIMDe (libsimde-dev)";
+  }
+  if (table_ == nullptr) GTEST_SKIP() << GetParam() << ": not on this machine or in this build";
+}
+
+std::vector<float> random_floats(Rng& rng, size_t n, float scale) {
+  std::vector<float> values(n);
+  for (float& v : values) {
+    v = static_cast<float>(rng.uniform() + rng.uniform() + rng.uniform() + rng.uniform() - 2) * 1.7f * scale;
+  }
+  return values;
+}
+
+testing::AssertionResult same(const std::vector<float>& a, const std::vector<float>& b) {
+  if (a.size() != b.size())
+    return testing::AssertionFailure() << a.size() << " and " << b.size() << " values";
+  for (size_t i = 0; i < a.size(); ++i) {
+    if (!same(a[i], b[i]))
+      return testing::AssertionFailure() << "value " << i << ": " << a[i] << " and " << b[i];
+  }
+  return testing::AssertionSuccess();
+}
+
+Weights::Weights(DType type_, size_t rows_, size_t cols_, Rng& rng)
+    : Weights(type_, rows_, cols_, random_floats(rng, rows_ * cols_)) {}
+
+Weights::Weights(DType type_, size_t rows_, size_t cols_, const std::vector<float>& values)
+    : type(type_), rows(rows_), cols(cols_), file(rows_ * row_bytes(type_, cols_)), decoded(rows_ * cols_) {
+  encode(type, values.data(), values.size(), file.data());
+  decode(type, file.data(), values.size(), decoded.data());
+  pack_file();
+}
+
+Weights::Weights(const Weights& shape, const std::vector<std::byte>& new_file)
+    : type(shape.type), rows(shape.rows), cols(shape.cols), file(new_file), decoded(shape.rows * shape.cols) {
+  decode(type, file.data(), decoded.size(), decoded.data());
+  pack_file();
+}
+
+void Weights::pack_file() {
+  packed_.resize(packed_bytes(type, rows, cols) / sizeof(Line));
+  pack(type, file.data(), rows, cols, reinterpret_cast<std::byte*>(packed_.data()));
+}
+
+PackedMatrix Weights::matrix() const {
+  return {type, rows, cols, reinterpret_cast<const std::byte*>(packed_.data())};
+}
+
+std::vector<float> run_matmul(const Kernels& kernels, const Weights& w, const std::vector<float>& x,
+                              size_t tokens, size_t panels_a_call) {
+  Grid input(tokens, w.cols, w.cols + 3), output(tokens, w.rows, w.rows + 5);
+  input.fill(x);
+  Activations activations;
+  activations.reserve(tokens, w.cols);
+  activations.set(kernels, input.data(), input.stride(), tokens, w.cols, w.type == DType::q8_0);
+  const PackedMatrix matrix = w.matrix();
+  for (size_t p = 0; p < matrix.panels(); p += panels_a_call) {
+    kernels.matmul(matrix, activations, output.data(), output.stride(), p,
+                   std::min(p + panels_a_call, matrix.panels()));
+  }
+  EXPECT_TRUE(output.check());
+  return output.values();
+}
+
+}  // namespace tern::test

@@ -1,0 +1,115 @@
+#include "model/cache.h"
+
+#include <gtest/gtest.h>
+
+#include <limits>
+
+#include "base/error.h"
+#include "base/rng.h"
+
+namespace tern {
+namespace {
+
+TEST(PagedCache, GivesPagesAsTheyAreNeededAndTakesThemBack) {
+  PagedCache cache({.layers = 2, .row = 3, .pages = 4, .max_sequences = 3, .max_tokens = 100});
+  EXPECT_EQ(cache.free_pages(), 4);
+  EXPECT_TRUE(cache.extend(0, 32));
+  EXPECT_EQ(cache.free_pages(), 3);
+  EXPECT_TRUE(cache.extend(0, 1));
+  EXPECT_EQ(cache.free_pages(), 2);
+  EXPECT_EQ(cache.length(0), 33);
+  cache.truncate(0, 32);
+  EXPECT_EQ(cache.free_pages(), 3);
+  cache.truncate(0, 40);  // longer than it is: nothing
+  EXPECT_EQ(cache.length(0), 32);
+  cache.truncate(0, 0);
+  EXPECT_EQ(cache.free_pages(), 4);
+  cache.check();
+}
+
+TEST(PagedCache, ChangesNothingWherePagesOrTokensDoNotSuffice) {
+  PagedCache cache({.layers = 1, .row = 1, .pages = 3, .max_sequences = 2, .max_tokens = 70});
+  ASSERT_TRUE(cache.extend(0, 40));
+  EXPECT_FALSE(cache.extend(1, 33));  // two pages, one is left
+  EXPECT_EQ(cache.length(1), 0);
+  EXPECT_EQ(cache.free_pages(), 1);
+  EXPECT_FALSE(cache.extend(0, 31));  // beyond max_tokens
+  EXPECT_FALSE(cache.extend(0, std::numeric_limits<int>::max()));
+  EXPECT_FALSE(cache.extend(0, -1));
+  EXPECT_EQ(cache.length(0), 40);
+  EXPECT_TRUE(cache.extend(0, 30));
+  cache.check();
+}
+
+TEST(PagedCache, RowsAreApartAndAPagesRowsAreContiguous) {
+  PagedCache cache({.layers = 3, .row = 5, .pages = 6, .max_sequences = 2, .max_tokens = 96});
+  // Interleaved growth, so that pages of both sequences alternate.
+  for (int i = 0; i < 3; ++i) {
+    ASSERT_TRUE(cache.extend(0, 30));
+    ASSERT_TRUE(cache.extend(1, 30));
+  }
+  float value = 0;
+  for (int s = 0; s < 2; ++s) {
+    for (int l = 0; l < 3; ++l) {
+      for (int p = 0; p < 90; ++p) {
+        for (int i = 0; i < 5; ++i) cache.row(l, s, p)[i] = value++;
+      }
+    }
+  }
+  value = 0;
+  for (int s = 0; s < 2; ++s) {
+    for (int l = 0; l < 3; ++l) {
+      for (int p = 0; p < 90; ++p) {
+        for (int i = 0; i < 5; ++i) ASSERT_EQ(cache.row(l, s, p)[i], value++);
+        if (p % PagedCache::kPageTokens == 0) continue;
+        ASSERT_EQ(cache.row(l, s, p), cache.row(l, s, p - 1) + 5);
+      }
+    }
+  }
+}
+
+TEST(PagedCache, HoldsTogetherUnderRandomUse) {
+  constexpr int kSequences = 5, kMost = 200, kPages = 20;
+  PagedCache cache(
+      {.layers = 1, .row = 1, .pages = kPages, .max_sequences = kSequences, .max_tokens = kMost});
+  std::vector<int> lengths(kSequences);
+  Rng rng(3);
+  for (int step = 0; step < 5000; ++step) {
+    const int s = static_cast<int>(rng.below(kSequences));
+    if (rng.chance(0.6)) {
+      const int more = static_cast<int>(rng.below(50));
+      int pages = 0;
+      for (int i = 0; i < kSequences; ++i) pages += PagedCache::pages_for(lengths[i] + (i == s ? more : 0));
+      const bool fits = lengths[s] + more <= kMost && pages <= kPages;
+      ASSERT_EQ(cache.extend(s, more), fits);
+      if (fits) lengths[s] += more;
+    } else {
+      const int n = static_cast<int>(rng.below(kMost));
+      cache.truncate(s, n);
+      lengths[s] = std::min(lengths[s], n);
+    }
+    ASSERT_EQ(cache.length(s), lengths[s]);
+    cache.check();
+  }
+}
+
+TEST(PagedCache, RefusesSizesThatCannotBe) {
+  const auto kind_of = [](const PagedCache::Shape& shape) {
+    try {
+      PagedCache cache(shape);
+    } catch (const Error& error) {
+      return static_cast<int>(error.kind());
+    }
+    return -1;
+  };
+  const int limit = static_cast<int>(ErrorKind::limit), huge = std::numeric_limits<int>::max();
+  EXPECT_EQ(kind_of({.layers = huge, .row = huge, .pages = huge, .max_sequences = 1, .max_tokens = 1}),
+            limit);
+  EXPECT_EQ(kind_of({.layers = 4096, .row = 4096, .pages = 1 << 24, .max_sequences = 1, .max_tokens = 1}),
+            limit);
+  EXPECT_EQ(kind_of({.layers = 0, .row = 1, .pages = 1, .max_sequences = 1, .max_tokens = 1}), limit);
+  EXPECT_EQ(kind_of({.layers = 1, .row = -1, .pages = 1, .max_sequences = 1, .max_tokens = 1}), limit);
+}
+
+}  // namespace
+}  // namespace tern

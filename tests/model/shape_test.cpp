@@ -1,0 +1,76 @@
+// What a model says of itself, and that a forward pass takes no memory.
+#include <gtest/gtest.h>
+
+#include "model/deepseek2.h"
+#include "tests/model/allocations.h"
+#include "tests/model/runner.h"
+#include "tests/model/tiny_file.h"
+
+namespace tern {
+namespace {
+
+TEST(Shape, CountsOfTheRealModels) {
+  Deepseek2Shape lite{.vocab = 102400, .hidden = 2048, .layers = 27, .dense_layers = 1, .expert_ff = 1408};
+  lite.router = {.experts = 64, .used = 6};
+  EXPECT_NEAR(double(active_weights(lite, 15706484224, false)), 2.4e9, 0.06e9);
+  Deepseek2Shape v3{.vocab = 129280, .hidden = 7168, .layers = 61, .dense_layers = 3, .expert_ff = 2048};
+  v3.router = {.experts = 256, .used = 8};
+  EXPECT_NEAR(double(active_weights(v3, 671026419200, false)), 37e9, 0.5e9);
+}
+
+TEST(Shape, OfATinyModel) {
+  const TinyConfig config{.tied = true};
+  const TinyFile file = tiny_file(config);
+  const std::vector<std::byte> bytes = file.bytes();
+  const auto model = load_model(GgufFile::parse(bytes, "tiny"), {});
+  const ModelShape& shape = model->shape();
+  uint64_t weights = 0;
+  for (const TinyTensor& tensor : file.tensors) weights += tensor.values.size();
+  EXPECT_EQ(shape.architecture, "deepseek2");
+  EXPECT_EQ(shape.vocab, 48);
+  EXPECT_EQ(shape.hidden, 32);
+  EXPECT_EQ(shape.layers, 2);
+  EXPECT_EQ(shape.context, 512);
+  EXPECT_EQ(shape.cache_row, 40);
+  EXPECT_EQ(shape.weights, weights);
+  EXPECT_EQ(shape.active_weights, weights - 5 * 3 * 32 * 32);  // five of eight experts idle in one layer
+  EXPECT_GT(shape.packed_bytes, weights * 4);
+}
+
+TEST(Paths, AreChosenByArithmetic) {
+  const MlaShape v3{.heads = 128, .kv_rank = 512, .nope = 128, .rope = 64, .v = 128};
+  // A fresh prompt decompresses, a decode step absorbs, and a long cache tips at 2 * 512 * 128 / (1088 - 320)
+  // tokens.
+  EXPECT_FALSE(absorbing_is_cheaper(v3, 0, 1000));
+  EXPECT_FALSE(absorbing_is_cheaper(v3, 0, 2));
+  EXPECT_TRUE(absorbing_is_cheaper(v3, 10, 1));
+  EXPECT_TRUE(absorbing_is_cheaper(v3, 1000000, 170));
+  EXPECT_FALSE(absorbing_is_cheaper(v3, 1000000, 171));
+  // Behind a short cache the new tokens' own pairs count too.
+  EXPECT_FALSE(absorbing_is_cheaper(v3, 64, 128));
+}
+
+TEST(Forward, TakesNoMemory) {
+  TinyFile file = tiny_file({});
+  convert(file, [](size_t index) { return index % 2 ? DType::q8_0 : DType::f32; });
+  const std::vector<std::byte> bytes = file.bytes();
+  for (const AttentionPath path : {AttentionPath::absorbed, AttentionPath::decompressed}) {
+    const auto model =
+        load_model(GgufFile::parse(bytes, "tiny"), {.threads = 2, .max_batch = 64, .attention = path});
+    PagedCache cache = cache_for(*model);
+    ASSERT_TRUE(cache.extend(0, 70));
+    std::vector<float> logits(48 * 64);
+    std::vector<BatchToken> batch;
+    for (int i = 0; i < 64; ++i) batch.push_back({i % 48, i, 0, true});
+    const long before = allocations();
+    model->forward(batch, cache, logits.data());
+    for (int i = 64; i < 70; ++i) {
+      const BatchToken token{1, i, 0, true};
+      model->forward({&token, 1}, cache, logits.data());
+    }
+    EXPECT_EQ(allocations(), before);
+  }
+}
+
+}  // namespace
+}  // namespace tern
