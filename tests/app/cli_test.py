@@ -126,7 +126,12 @@ class Chat(unittest.TestCase):
 
     def end(self):
         os.write(self.terminal, b'\x04')
-        _, status = os.waitpid(self.child, 0)
+        end = time.time() + 30
+        ended, status = 0, 0
+        while not ended and time.time() < end:
+            time.sleep(0.01)
+            ended, status = os.waitpid(self.child, os.WNOHANG)
+        self.assertTrue(ended, 'Ctrl-D did not end the chat')
         self.assertEqual(os.waitstatus_to_exitcode(status), 0)
 
     def test_asks_answers_and_ends(self):
@@ -147,7 +152,9 @@ class Chat(unittest.TestCase):
 
     def test_ctrl_c_at_the_prompt_keeps_the_chat(self):
         self.wait_for('> ')
-        os.write(self.terminal, b'half a quest\x03')
+        os.write(self.terminal, b'half a quest')
+        self.wait_for('half a quest')
+        os.write(self.terminal, b'\x03')
         self.wait_for('> ')
         os.write(self.terminal, b'red shoes\n')
         self.wait_for('tokens/s')
