@@ -37,7 +37,7 @@ TEST(Generator, ExamplesAreFixedByIndexNoiseAndOptions) {
     }
   }
   // The committed model was trained on exactly these examples: another hash is another task.
-  EXPECT_EQ(hash_text(all), 3530699181511502666ull);
+  EXPECT_EQ(hash_text(all), 6059062613730235011ull);
 }
 
 TEST(Generator, NoiseLeavesTheTruthAlone) {
@@ -101,7 +101,7 @@ TEST(Generator, NoiseIsExactAndLogged) {
       ASSERT_EQ(saw_unseen, unseen && noise > 0) << example.query;
     }
     EXPECT_EQ(count.size(), unseen ? 14u : 12u);
-    for (const auto& [op, times] : count) EXPECT_GT(times, 80) << op;
+    for (const auto& [op, times] : count) EXPECT_GT(times, 50) << op;
   }
 }
 
@@ -151,7 +151,7 @@ TEST(Generator, UnknownBrandsLieBeyondTheNoise) {
       if (!number && !world().is_word(word)) strangers.push_back(word);
     }
     ASSERT_EQ(strangers.size(), 1u) << example.clean;
-    for (const auto& word : world().words()) ASSERT_GT(edit_distance(strangers[0], word), std::max(2, noise));
+    for (const auto& word : world().words()) ASSERT_GT(edit_distance(strangers[0], word), std::max(3, noise));
   }
   EXPECT_GT(found, 100);
 }
@@ -231,7 +231,7 @@ TEST(Generator, TheMixtureIsAsDescribed) {
   EXPECT_NEAR(percent("off_topic"), 10, 2);
   EXPECT_NEAR(percent("unknown"), 6, 1);
   EXPECT_NEAR(percent("ambiguous"), 5, 1);
-  EXPECT_NEAR(percent("contradiction"), 5, 1);
+  EXPECT_NEAR(percent("contradiction"), 6.5, 1);
   EXPECT_GT(words / total, 5);
   EXPECT_LT(words / total, 10);
 }
@@ -244,7 +244,7 @@ TEST(Generator, LabelsObeyTheWorld) {
     const auto sells = [&](const std::string& brand, const std::string& type) {
       return world().sells(world().find_brand(brand), world().types()[world().find_type(type)].department);
     };
-    for (const auto* set : {&answer.types, &answer.brands, &answer.colours}) {
+    for (const auto* set : {&answer.types, &answer.brands, &answer.colours, &answer.excluded}) {
       ASSERT_TRUE(std::is_sorted(set->begin(), set->end()));
     }
     for (const auto& brand : answer.brands) {

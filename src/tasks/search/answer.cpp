@@ -86,6 +86,7 @@ bool read_key(const std::string& key, const nlohmann::json& value, Answer& answe
   if (key == "materials") return read_set(value, answer.materials);
   if (key == "sizes") return read_set(value, answer.sizes);
   if (key == "audience") return read_text(value, answer.audience);
+  if (key == "not") return read_set(value, answer.excluded);
   if (key == "min") return read_price(value, answer.min_price);
   if (key == "max") return read_price(value, answer.max_price);
   if (key == "sort") return read_text(value, answer.sort);
@@ -108,6 +109,7 @@ std::string to_json(const Answer& answer) {
   append_set(out, "materials", answer.materials);
   append_set(out, "sizes", answer.sizes);
   append_text(out, "audience", answer.audience);
+  append_set(out, "not", answer.excluded);
   append_price(out, "min", answer.min_price);
   append_price(out, "max", answer.max_price);
   append_text(out, "sort", answer.sort);

@@ -21,6 +21,7 @@ struct Answer {
   std::vector<std::string> materials;
   std::vector<std::string> sizes;
   std::string audience;
+  std::vector<std::string> excluded;  ///< colours, materials and brands that are not wanted; the key is "not"
   std::optional<int64_t> min_price;
   std::optional<int64_t> max_price;
   std::string sort;

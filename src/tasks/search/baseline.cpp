@@ -18,6 +18,16 @@ const WordSet below_words = {"under", "below",   "less", "max",    "maximum",
                              "most",  "cheaper", "up",   "within", "until"};
 const WordSet above_words = {"over", "above", "more", "min", "minimum", "least", "starting", "beyond"};
 const WordSet negations = {"no", "not"};
+const WordSet exclusion_words = {"no",    "not",  "without", "except", "never",
+                                 "avoid", "skip", "hate",    "dont",   "but"};
+const WordSet correction_words = {"sorry",  "mean", "meant",   "actually", "wait",
+                                  "rather", "oops", "scratch", "instead"};
+const WordSet about_words = {"around", "about", "roughly", "approximately"};
+const std::unordered_map<std::string, int> unit_numbers = {
+    {"one", 1},      {"two", 2},     {"three", 3},   {"four", 4},   {"five", 5},    {"six", 6},
+    {"seven", 7},    {"eight", 8},   {"nine", 9},    {"ten", 10},   {"eleven", 11}, {"twelve", 12},
+    {"fifteen", 15}, {"twenty", 20}, {"thirty", 30}, {"forty", 40}, {"fifty", 50},  {"sixty", 60},
+    {"seventy", 70}, {"eighty", 80}, {"ninety", 90}};
 const WordSet compare_words = {"compare", "compared",   "comparing", "comparison", "vs",     "versus",
                                "better",  "difference", "differ",    "choose",     "prefer", "against"};
 const WordSet support_words = {"return",    "refund",   "order",     "track",    "tracking", "arrive",
@@ -66,6 +76,39 @@ std::optional<int64_t> cents_of(const std::string& number) {
   return cents;
 }
 
+/// "two hundred fifty" is 250.
+std::vector<std::string> with_digits(const std::vector<std::string>& words) {
+  std::vector<std::string> result;
+  for (size_t at = 0; at < words.size();) {
+    int value = 0;
+    size_t end = at;
+    if (words[end] == "a" && end + 1 < words.size() &&
+        (words[end + 1] == "hundred" || words[end + 1] == "thousand")) {
+      value = 1;
+      ++end;
+    }
+    for (; end < words.size(); ++end) {
+      const auto found = unit_numbers.find(words[end]);
+      if (found != unit_numbers.end()) {
+        value += found->second;
+      } else if (words[end] == "hundred" && value > 0) {
+        value *= 100;
+      } else if (words[end] == "thousand" && value > 0) {
+        value *= 1000;
+      } else {
+        break;
+      }
+    }
+    if (value > 0 && !(end == at + 1 && value < 10)) {
+      result.push_back(std::to_string(value));
+      at = end;
+    } else {
+      result.push_back(words[at++]);
+    }
+  }
+  return result;
+}
+
 /// Lower case; numbers stand alone, currency signs become "eur".
 std::vector<std::string> tokenize(std::string_view query) {
   std::string text;
@@ -85,7 +128,7 @@ std::vector<std::string> tokenize(std::string_view query) {
     text += c;
     previous = c;
   }
-  return split_words(text);
+  return with_digits(split_words(text));
 }
 
 }  // namespace
@@ -96,10 +139,16 @@ struct Baseline::Impl {
     size_t words = 1;
     int edits = 0;
   };
+  struct Named {
+    const LexiconEntry* entry = nullptr;
+    size_t at = 0, end = 0;  ///< words
+  };
   struct Slots {
     std::vector<const LexiconEntry*> types, brands;
     std::vector<std::string> strangers;
     Answer answer;
+    std::vector<Named> named;
+    bool mine = false;  ///< "my" stands before a brand or type
   };
 
   Impl(const World& the_world, BaselineOptions the_options) : world(the_world), options(the_options) {
@@ -125,8 +174,8 @@ struct Baseline::Impl {
   }
 
   bool is_known(const std::string& word) const {
-    for (const auto* set :
-         {&below_words, &above_words, &compare_words, &support_words, &off_topic_words, &plain_words}) {
+    for (const auto* set : {&below_words, &above_words, &compare_words, &support_words, &off_topic_words,
+                            &plain_words, &exclusion_words, &correction_words, &about_words}) {
       if (set->contains(word)) return true;
     }
     return exact.contains(word) || small_words.contains(word);
@@ -234,7 +283,13 @@ struct Baseline::Impl {
         if (!than && is_among(words[back], below_words)) bound = negated ? 'a' : 'b';
         if (!bound && is_among(words[back], above_words)) bound = negated ? 'b' : 'a';
       }
-      if (bound == 'a') {
+      const bool about = !bound && ((i > 0 && is_among(words[i - 1], about_words)) ||
+                                    (i + 2 < words.size() && words[i + 1] == "or" && words[i + 2] == "so"));
+      const bool range = i + 1 < words.size() && words[i + 1] == "to";
+      if (about && !range) {
+        answer.min_price = *cents * 4 / 5;
+        answer.max_price = *cents * 6 / 5;
+      } else if (bound == 'a') {
         answer.min_price = cents;
       } else if (bound == 'b') {
         answer.max_price = cents;
@@ -285,7 +340,8 @@ struct Baseline::Impl {
   }
 
   static void tidy(Answer& answer) {
-    for (auto* set : {&answer.types, &answer.brands, &answer.colours, &answer.materials, &answer.sizes}) {
+    for (auto* set : {&answer.types, &answer.brands, &answer.colours, &answer.materials, &answer.sizes,
+                      &answer.excluded}) {
       std::sort(set->begin(), set->end());
       set->erase(std::unique(set->begin(), set->end()), set->end());
     }
@@ -307,7 +363,9 @@ struct Baseline::Impl {
       size_t taken = 1;
       for (const auto& one : found) {
         if (cue && one.edits > 0) continue;
-        put(*one.entry, slots);
+        slots.named.push_back({one.entry, at, at + std::max(one.words, size_t{1})});
+        const bool thing = one.entry->kind == Kind::type || one.entry->kind == Kind::brand;
+        slots.mine = slots.mine || (thing && at > 0 && words[at - 1] == "my");
         taken = std::max(one.words, size_t{1});
         for (size_t i = at; i < at + taken; ++i) used[i] = true;
       }
@@ -317,7 +375,41 @@ struct Baseline::Impl {
       }
       at += taken;
     }
+    sort_out(words, slots);
     return decide(words, used, slots, compare, support, off_topic);
+  }
+
+  /// Which of what is named is wanted, excluded ("no red") or taken back ("red no wait blue").
+  void sort_out(const std::vector<std::string>& words, Slots& slots) const {
+    const auto& named = slots.named;
+    std::vector<bool> dropped(named.size(), false);
+    for (size_t i = 0; i + 1 < named.size(); ++i) {
+      if (named[i].entry->kind != named[i + 1].entry->kind || named[i + 1].at > named[i].end + 3) continue;
+      for (size_t at = named[i].end; at < named[i + 1].at; ++at) {
+        if (words[at] == "instead") {
+          dropped[i + 1] = true;
+        } else if (correction_words.contains(words[at])) {
+          dropped[i] = true;
+        }
+      }
+    }
+    for (size_t i = 0; i < named.size(); ++i) {
+      if (dropped[i]) continue;
+      const auto& entry = *named[i].entry;
+      bool excluded = false;
+      for (size_t back = 1; back <= 2 && back <= named[i].at; ++back) {
+        const auto& word = words[named[i].at - back];
+        excluded = excluded || exclusion_words.contains(word);
+        if (!plain_words.contains(word)) break;
+      }
+      const bool can =
+          entry.kind == Kind::colour || entry.kind == Kind::material || entry.kind == Kind::brand;
+      if (excluded && can) {
+        slots.answer.excluded.push_back(entry.ids[0]);
+      } else {
+        put(entry, slots);
+      }
+    }
   }
 
   Answer decide(const std::vector<std::string>& words, const std::vector<bool>& used, Slots& slots,
@@ -327,15 +419,15 @@ struct Baseline::Impl {
         std::any_of(words.begin(), words.end(), [](const auto& w) { return is_number(w) && w.size() == 5; });
     if (off_topic > 0 && slots.brands.empty() && !order && support == 0)
       return Answer{.intent = Intent::off_topic};
-    if (support > 0) {
+    const bool two = slots.brands.size() > 1 || slots.types.size() > 1;
+    if (support > 0 || (slots.mine && compare == 0 && !two)) {
       Answer reply{.intent = Intent::support};
       add_ids(slots.types, reply.types);
       add_ids(slots.brands, reply.brands);
       tidy(reply);
       return reply;
     }
-    const bool two = slots.brands.size() > 1 || slots.types.size() > 1;
-    if (compare > 0 && two) {
+    if (two) {
       Answer reply{.intent = Intent::compare};
       add_ids(slots.types, reply.types);
       add_ids(slots.brands, reply.brands);

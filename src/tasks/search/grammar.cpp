@@ -2,6 +2,8 @@
 
 #include <fmt/format.h>
 
+#include <algorithm>
+
 #include "base/error.h"
 #include "tasks/search/grammar_data.h"
 
@@ -78,22 +80,83 @@ class Grammar::Speaker {
   }
 
   void type(size_t index) {
+    changing_mind(Kind::type, [&] { kept_type(index); });
+  }
+
+  void kept_type(size_t index) {
     const auto& answer = truth_.answer;
+    if (!truth_.description.empty()) {
+      say_words(answer.intent == Intent::support ? "thing" : rng_.pick(grammar_.description_heads_));
+      return name(Kind::type, truth_.description, {answer.types[index]});
+    }
     if (!truth_.type_word.empty()) return name(Kind::type, truth_.type_word, shared_ids(truth_.type_word));
-    const auto& type = world_.types()[world_.find_type(answer.types[index])];
-    name(Kind::type, type.words[rng_.below(type.words.size())], {type.id});
+    any_name(Kind::type, answer.types[index]);
   }
 
   void brand(size_t index) {
+    changing_mind(Kind::brand, [&] { kept_brand(index); });
+  }
+
+  void kept_brand(size_t index) {
     if (truth_.unknown_brand) {
       const int mention = add_mention(Kind::unknown, "?", {});
       return push(unknown_, mention);
     }
     if (!truth_.brand_word.empty())
       return name(Kind::brand, truth_.brand_word, shared_ids(truth_.brand_word));
-    const auto& brand = world_.brands()[world_.find_brand(truth_.answer.brands[index])];
-    const bool nickname = !brand.nicknames.empty() && rng_.chance(0.45);
-    name(Kind::brand, nickname ? rng_.pick(brand.nicknames) : brand.id, {brand.id});
+    any_name(Kind::brand, truth_.answer.brands[index]);
+  }
+
+  /// Some name of what has this id.
+  void any_name(Kind kind, const std::string& id) {
+    if (kind == Kind::type) {
+      const auto& type = world_.types()[world_.find_type(id)];
+      return name(kind, rng_.pick(type.words), {id});
+    }
+    if (kind == Kind::brand) {
+      const auto& brand = world_.brands()[world_.find_brand(id)];
+      const bool nickname = !brand.nicknames.empty() && rng_.chance(0.45);
+      return name(kind, nickname ? rng_.pick(brand.nicknames) : id, {id});
+    }
+    after(kind, kind == Kind::colour ? world_.colours() : world_.materials(), id);
+  }
+
+  /// What is kept, between the words that take something of the same kind back.
+  template <typename Kept>
+  void changing_mind(Kind kind, Kept&& kept) {
+    if (truth_.withdrawn.empty() || truth_.withdrawn_kind != kind) return kept();
+    for (const auto& piece : rng_.pick(grammar_.corrections_)) {
+      if (!piece.slot) {
+        push(piece.word, -1);
+      } else if (piece.slot == 'k') {
+        kept();
+      } else {
+        any_name(kind, truth_.withdrawn);
+        spoken.mentions.back().role = Role::withdrawn;
+      }
+    }
+  }
+
+  /// "but no leather".
+  void exclusion() {
+    for (const auto& id : truth_.answer.excluded) {
+      ++group_;
+      for (const auto& piece : rng_.pick(grammar_.exclusions_)) {
+        if (!piece.slot) {
+          push(piece.word, -1);
+          continue;
+        }
+        const auto has = [&](std::span<const Value> values) {
+          return std::any_of(values.begin(), values.end(),
+                             [&](const Value& value) { return value.id == id; });
+        };
+        any_name(has(world_.colours())     ? Kind::colour
+                 : has(world_.materials()) ? Kind::material
+                                           : Kind::brand,
+                 id);
+        spoken.mentions.back().role = Role::excluded;
+      }
+    }
   }
 
   bool has_brand() const { return truth_.unknown_brand || !truth_.answer.brands.empty(); }
@@ -114,15 +177,18 @@ class Grammar::Speaker {
         return brand(0);
       case 'C':
       case 'c':
-        if (letter == 'c' && !answer.colours.empty()) lead({"in"});
-        return colours(letter == 'C');
+        if (answer.colours.empty()) return;
+        if (letter == 'c') lead({"in"});
+        return changing_mind(Kind::colour, [&] { colours(letter == 'C'); });
       case 'M':
-        if (!answer.materials.empty()) before(Kind::material, world_.materials(), answer.materials[0]);
-        return;
+        if (answer.materials.empty()) return;
+        return changing_mind(Kind::material,
+                             [&] { before(Kind::material, world_.materials(), answer.materials[0]); });
       case 'm':
         if (answer.materials.empty()) return;
         lead({"made of", "in", "of", "made from"});
-        return after(Kind::material, world_.materials(), answer.materials[0]);
+        return changing_mind(Kind::material,
+                             [&] { after(Kind::material, world_.materials(), answer.materials[0]); });
       case 'A':
         if (!answer.audience.empty()) before(Kind::audience, world_.audiences(), answer.audience);
         return;
@@ -184,8 +250,12 @@ class Grammar::Speaker {
     for (auto& word : split_words(phrase)) push(std::move(word), mention);
   }
 
+  void say_words(std::string_view text) {
+    for (auto& word : split_words(text)) push(std::move(word), -1);
+  }
+
   void lead(std::initializer_list<const char*> choices) {
-    for (auto& word : split_words(choices.begin()[rng_.below(choices.size())])) push(std::move(word), -1);
+    say_words(choices.begin()[rng_.below(choices.size())]);
   }
 
   std::vector<std::string> shared_ids(const std::string& word) const {
@@ -241,13 +311,15 @@ class Grammar::Speaker {
     if (!answer.min_price && !answer.max_price) return;
     const bool both = answer.min_price && answer.max_price;
     const bool impossible = both && *answer.min_price > *answer.max_price;
-    const auto& wordings = impossible         ? grammar_.impossible_
-                           : both             ? grammar_.range_
-                           : answer.max_price ? grammar_.max_
-                                              : grammar_.min_;
+    const auto& wordings = impossible           ? grammar_.impossible_
+                           : truth_.about_price ? grammar_.about_
+                           : both               ? grammar_.range_
+                           : answer.max_price   ? grammar_.max_
+                                                : grammar_.min_;
     const std::string low = answer.min_price ? price_text(*answer.min_price) : "";
     const std::string high = answer.max_price ? price_text(*answer.max_price) : "";
-    std::string norm = low.empty() ? "" : "min " + low;
+    std::string norm = truth_.about_price ? "about " + price_text(truth_.about_price) + " " : "";
+    if (!low.empty()) norm += "min " + low;
     if (!high.empty()) norm += (low.empty() ? "max " : " max ") + high;
     const int mention = add_mention(Kind::price, norm, {});
     const auto& wording = rng_.pick(wordings);
@@ -258,13 +330,27 @@ class Grammar::Speaker {
         push(piece.word, mention);
         continue;
       }
-      push(piece.slot == 'a' || (piece.slot == 'p' && high.empty()) ? low : high, mention);
-      spoken.tokens.back().number = true;
+      number_of(piece.slot == 'c'                                          ? truth_.about_price
+                : piece.slot == 'a' || (piece.slot == 'p' && high.empty()) ? *answer.min_price
+                                                                           : *answer.max_price,
+                mention);
       // "between 20 and 40 euros": the unit is said once, at the end.
       if (unit.empty() || piece.slot != last) continue;
       push(unit, mention);
       spoken.tokens.back().unit = true;
     }
+  }
+
+  void number_of(int64_t cents, int mention) {
+    if (truth_.number_words) {
+      for (const auto& row : data::number_words()) {
+        if (row.value * 100 != cents) continue;
+        for (auto& word : split_words(row.text)) push(std::move(word), mention);
+      }
+      return;
+    }
+    push(price_text(cents), mention);
+    spoken.tokens.back().number = true;
   }
 
   std::string sample_unit() {
@@ -310,6 +396,10 @@ Grammar::Grammar(const World& world)
       min_(parse_all(data::min_wordings())),
       range_(parse_all(data::range_wordings())),
       impossible_(parse_all(data::impossible_wordings())),
+      about_(parse_all(data::about_wordings())),
+      exclusions_(parse_all(data::exclusions())),
+      corrections_(parse_all(data::corrections())),
+      description_heads_(data::description_heads().begin(), data::description_heads().end()),
       openers_(data::openers().begin(), data::openers().end()),
       closers_(data::closers().begin(), data::closers().end()),
       layouts_(data::layouts().begin(), data::layouts().end()) {
@@ -348,6 +438,7 @@ Spoken Grammar::say(const Truth& truth, const std::string& unknown, Split split,
     });
     speaker.fillers(openers_[drawn.first]);
     for (const char letter : layouts_[drawn.third]) speaker.part(letter);
+    speaker.exclusion();
     speaker.fillers(closers_[drawn.second]);
     speaker.spoken.phrasing_hash = drawn.hash;
     return std::move(speaker.spoken);

@@ -9,11 +9,15 @@
 
 namespace tern::search {
 
+/// What a mention is to the request: excluded is "no leather", withdrawn is what a change of mind takes back.
+enum class Role : uint8_t { wanted, excluded, withdrawn };
+
 /// Something named in a query. `norm` is how the thinking writes it, `ids` what it may stand for.
 struct Mention {
   Kind kind = Kind::filler;
   std::string norm;
   std::vector<std::string> ids;
+  Role role = Role::wanted;
 };
 
 /// One word of a query. Noise works on these.
@@ -51,7 +55,7 @@ class Grammar {
  private:
   struct Piece {
     std::string word;
-    char slot = 0;  ///< 'a', 'b', 'x', 'n', 'o', 'p'; 0 for a word
+    char slot = 0;  ///< 'a', 'b', 'x', 'n', 'o', 'p', 'c', 'e', 'w', 'k'; 0 for a word
     bool cue = false;
   };
   using Template = std::vector<Piece>;
@@ -61,9 +65,10 @@ class Grammar {
   static std::vector<Template> parse_all(std::span<const char* const> rows);
 
   const World* world_;
-  std::vector<Template> compare_, support_, max_, min_, range_, impossible_;
+  std::vector<Template> compare_, support_, max_, min_, range_, impossible_, about_, exclusions_,
+      corrections_;
   std::vector<std::vector<Template>> off_topic_;
-  std::vector<std::string> openers_, closers_, layouts_;
+  std::vector<std::string> description_heads_, openers_, closers_, layouts_;
 };
 
 }  // namespace tern::search

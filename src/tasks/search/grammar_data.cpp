@@ -89,6 +89,12 @@ constexpr const char* compare_rows[] = {
     "{a} *against {b}",
     "how does {a} *compare to {b}",
     "{a} or rather {b} what is *better",
+    "*torn between {a} and {b}",
+    "cant *decide between {a} and {b}",
+    "{a} or {b} which one *lasts longer",
+    "is {a} *worth more than {b}",
+    "what do you *recommend {a} or {b}",
+    "{a} or {b} what would you *take",
 };
 
 constexpr const char* support_rows[] = {
@@ -137,6 +143,22 @@ constexpr const char* support_rows[] = {
     "*shipping costs for my order of {x}",
     "talk to an *agent about my {x}",
     "customer *service about {x}",
+    "my {x} does not turn *on",
+    "my {x} fell *apart after a week",
+    "i never *got my {x}",
+    "you took my *money but no {x} came",
+    "the {x} makes a strange *noise",
+    "my {x} is too small can i *swap it",
+    "i sent the {x} *back two weeks ago",
+    "the {x} has a *crack",
+    "where is the *receipt for my {x}",
+    "my {x} was *stolen from the doorstep",
+    "the courier *lost my {x}",
+    "half of my {x} is not in the *box",
+    "the {x} looks *used",
+    "this is not the {x} i *ordered",
+    "the {x} smells *burnt",
+    "my {x} does not *fit",
     "i need *help with my {x}",
     "where is *order {n}",
     "*cancel order {n}",
@@ -170,6 +192,77 @@ constexpr const char* impossible_rows[] = {
     "more than {a} but less than {b}", "over {a} and under {b}",
     "under {b} but over {a}",          "max {b} min {a}",
 };
+
+constexpr const char* about_rows[] = {
+    "around {c}",           "about {c}",        "roughly {c}",        "{c} or so", "{c} give or take",
+    "in the region of {c}", "not far from {c}", "somewhere near {c}",
+};
+
+constexpr const char* exclusion_rows[] = {
+    "no {e}",
+    "not {e}",
+    "but not {e}",
+    "without {e}",
+    "but no {e}",
+    "except {e}",
+    "anything but {e}",
+    "other than {e}",
+    "just not {e}",
+    "nothing in {e}",
+    "i hate {e}",
+    "i dont like {e}",
+    "{e} is out",
+    "skip {e}",
+    "avoid {e}",
+    "please no {e}",
+    "definitely not {e}",
+    "never {e}",
+    "she cant stand {e}",
+    "he hates {e}",
+    "{e} wont do",
+    "leave out {e}",
+    "rather not {e}",
+    "{e} is not my thing",
+    "i have enough {e}",
+};
+
+constexpr const char* correction_rows[] = {
+    "{w} no wait {k}",  "{w} sorry {k}",        "{w} i mean {k}",
+    "{w} actually {k}", "{w} scratch that {k}", "{w} make that {k}",
+    "{w} oops {k}",     "{w} ehm {k}",          "{w} well rather {k}",
+    "{w} no sorry {k}", "{k} instead of {w}",   "instead of {w} {k}",
+    "not {w} but {k}",  "{w} hmm better {k}",   "i said {w} but meant {k}",
+    "{w} or no {k}",
+};
+
+constexpr NumberWords number_rows[] = {
+    {10, "ten"},
+    {15, "fifteen"},
+    {20, "twenty"},
+    {25, "twenty five"},
+    {30, "thirty"},
+    {35, "thirty five"},
+    {40, "forty"},
+    {45, "forty five"},
+    {50, "fifty"},
+    {60, "sixty"},
+    {70, "seventy"},
+    {75, "seventy five"},
+    {80, "eighty"},
+    {90, "ninety"},
+    {100, "a hundred"},
+    {150, "a hundred fifty"},
+    {200, "two hundred"},
+    {250, "two hundred fifty"},
+    {300, "three hundred"},
+    {400, "four hundred"},
+    {500, "five hundred"},
+    {600, "six hundred"},
+    {800, "eight hundred"},
+    {1000, "a thousand"},
+};
+
+constexpr const char* description_head_rows[] = {"something", "a thing", "anything", "one of those things"};
 
 constexpr const char* cities =
     "paris|london|madrid|berlin|vienna|rome|oslo|dublin|lisbon|prague|tokyo|cairo|boston|chicago|sydney|"
@@ -248,6 +341,15 @@ constexpr OffTopic off_topic_rows[] = {
      "*explain {o}|*explain {o} to a child|how does *{o} work|what are the *causes of {o}|write an *essay "
      "about {o}",
      subjects, true},
+    {"invention",
+     "who *invented the {o}|*history of the {o}|when was the first {o} *made|how do i *draw a {o}|"
+     "how do you *spell {o}|is {o} a *noun|a *riddle about a {o}",
+     "telephone|compass|steam engine|zipper|light bulb|microscope|parachute|wheel|elevator|submarine", true},
+    {"chat",
+     "*how are you {o}|good *night {o}|who *made you {o}|are you a *human {o}|do you *like {o}|"
+     "what is your favourite {o} *then",
+     "robot friend|dear assistant|machine|computer brain|tern|movie|colour in spring|holiday|joke book",
+     false},
     {"travel",
      "cheap *flights to {o}|book a *hotel in {o}|*train from here to {o}|best *restaurants in {o}|plan a "
      "*trip to {o}|"
@@ -283,6 +385,21 @@ std::span<const char* const> range_wordings() {
 }
 std::span<const char* const> impossible_wordings() {
   return impossible_rows;
+}
+std::span<const char* const> about_wordings() {
+  return about_rows;
+}
+std::span<const char* const> exclusions() {
+  return exclusion_rows;
+}
+std::span<const char* const> corrections() {
+  return correction_rows;
+}
+std::span<const NumberWords> number_words() {
+  return number_rows;
+}
+std::span<const char* const> description_heads() {
+  return description_head_rows;
 }
 std::span<const OffTopic> off_topics() {
   return off_topic_rows;

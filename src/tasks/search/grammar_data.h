@@ -25,6 +25,28 @@ std::span<const char* const> max_wordings();
 std::span<const char* const> min_wordings();
 std::span<const char* const> range_wordings();
 std::span<const char* const> impossible_wordings();  ///< said of a lower bound {a} above the upper bound {b}
+std::span<const char* const> about_wordings();       ///< said of {c}, give or take a fifth
+
+/// What is not wanted, {e}; said after the request.
+std::span<const char* const> exclusions();
+/// A change of mind: {w} is withdrawn, {k} is kept.
+std::span<const char* const> corrections();
+
+/// A whole price in words: "twenty five".
+struct NumberWords {
+  int value;
+  const char* text;
+};
+std::span<const NumberWords> number_words();
+
+/// A product type said without its name: "a thing to boil water". No table of names has these.
+struct DescriptionRow {
+  const char* type;
+  const char* phrases;  ///< separated by '|'
+};
+std::span<const DescriptionRow> descriptions();
+/// Words before a description.
+std::span<const char* const> description_heads();
 
 struct OffTopic {
   const char* id;

@@ -10,7 +10,7 @@ namespace {
 constexpr double stray_word = 3.5;   ///< a word that the template does not have, or lacks
 constexpr double wrong_count = 8;    ///< two brands in a request, one in a comparison
 constexpr double contradiction = 3;  ///< rarer than agreement by as much
-constexpr size_t longest_phrase = 4;
+constexpr size_t longest_phrase = 7;
 
 bool is_unit(std::string_view word) {
   return word == "euros" || word == "dollars" || word == "eur" || word == "bucks" || word == "usd";
@@ -58,6 +58,25 @@ Reader::Reader(const World& world, const WordModel& model)
   for (const auto& entry : world.lexicon()) {
     if (!entry.foreign) phrases_[entry.text].push_back(&entry);
   }
+  for (const auto& row : data::descriptions()) {
+    for (auto& phrase : split_bars(row.phrases))
+      descriptions_.push_back({std::move(phrase), Kind::type, {row.type}, false});
+  }
+  for (const auto& entry : descriptions_) phrases_[entry.text].push_back(&entry);
+  for (const auto& row : data::number_words())
+    numbers_.emplace_back(split_words(row.text), std::to_string(row.value));
+  std::stable_sort(numbers_.begin(), numbers_.end(),
+                   [](const auto& a, const auto& b) { return a.first.size() > b.first.size(); });
+  for (const auto rows : {data::exclusions(), data::corrections()}) {
+    for (const char* text : rows) {
+      Pattern pattern;
+      for (auto& word : split_words(text)) {
+        pattern.slots.push_back(word[0] == '{' ? word[1] : '\0');
+        pattern.words.push_back(std::move(word));
+      }
+      patterns_.push_back(std::move(pattern));
+    }
+  }
   const auto mark = [&](std::vector<bool>& set, std::string_view text) {
     for (const auto& word : split_words(text)) {
       const int id = model.find(word);
@@ -67,8 +86,10 @@ Reader::Reader(const World& world, const WordModel& model)
   for (const char* text : data::openers()) mark(find_words_, text);
   for (const char* text : data::closers()) mark(find_words_, text);
   mark(find_words_, "something anything stuff products items things from by made the brand in of for or and");
-  mark(find_words_, "euros dollars eur bucks usd");
-  mark(free_words_, "hi hello hey please thanks");
+  mark(find_words_, "euros dollars eur bucks usd thing");
+  for (const char* text : data::description_heads()) mark(find_words_, text);
+  mark(free_words_, "hi hello hey please thanks thing");
+  for (const char* text : data::description_heads()) mark(free_words_, text);
   const auto add_price = [&](const char* text, char only) {
     PriceWording wording;
     for (auto& word : split_words(text)) {
@@ -82,6 +103,7 @@ Reader::Reader(const World& world, const WordModel& model)
   for (const char* text : data::min_wordings()) add_price(text, 'a');
   for (const char* text : data::range_wordings()) add_price(text, 0);
   for (const char* text : data::impossible_wordings()) add_price(text, 0);
+  for (const char* text : data::about_wordings()) add_price(text, 0);
   for (const char* text : data::compare_templates()) {
     for (const char* tail : {"", " for", " when buying", " from", " by"})
       compare_.push_back(make_template(text + std::string(tail)));
@@ -118,8 +140,15 @@ const Reader::PriceWording* Reader::match_price(const std::vector<HeardWord>& wo
         fits = word.id != WordModel::number && text_of(word) == wording.words[i];
         continue;
       }
-      (wording.slots[i] == 'a' ? low : high) = cents_of(word.text);
-      fits = word.id == WordModel::number && (wording.slots[i] == 'a' ? low : high).has_value();
+      const auto cents = word.id == WordModel::number ? cents_of(word.text) : std::nullopt;
+      fits = cents.has_value();
+      if (!fits) break;
+      if (wording.slots[i] == 'a') low = cents;
+      if (wording.slots[i] == 'b') high = cents;
+      if (wording.slots[i] == 'c') {
+        low = *cents * 4 / 5;
+        high = *cents * 6 / 5;
+      }
       if (place < words.size() && is_unit(text_of(words[place]))) ++place;
     }
     if (!fits || (best && place - at <= size)) continue;
@@ -129,6 +158,83 @@ const Reader::PriceWording* Reader::match_price(const std::vector<HeardWord>& wo
     segment.high = high;
   }
   return best;
+}
+
+/// Prices said in words as the digits they mean.
+std::vector<HeardWord> Reader::with_digits(const std::vector<HeardWord>& words) const {
+  std::vector<HeardWord> result;
+  for (size_t at = 0; at < words.size();) {
+    const auto starts_here = [&](const std::vector<std::string>& number) {
+      if (at + number.size() > words.size()) return false;
+      for (size_t i = 0; i < number.size(); ++i) {
+        if (words[at + i].id <= WordModel::border || model_.text(words[at + i].id) != number[i]) return false;
+      }
+      return true;
+    };
+    const auto found =
+        std::find_if(numbers_.begin(), numbers_.end(), [&](const auto& n) { return starts_here(n.first); });
+    if (found == numbers_.end()) {
+      result.push_back(words[at++]);
+    } else {
+      result.push_back({WordModel::number, found->second});
+      at += found->first.size();
+    }
+  }
+  return result;
+}
+
+/// The longest name or description that starts at `at`.
+const LexiconEntry* Reader::match_phrase(const std::vector<HeardWord>& words, size_t at, size_t& size) const {
+  const LexiconEntry* best = nullptr;
+  std::string phrase;
+  for (size_t i = at; i < words.size() && i < at + longest_phrase; ++i) {
+    if (words[i].id == WordModel::unknown) break;
+    if (!phrase.empty()) phrase += ' ';
+    phrase += text_of(words[i]);
+    const auto found = phrases_.find(phrase);
+    if (found == phrases_.end()) continue;
+    best = found->second.front();
+    size = i + 1 - at;
+  }
+  return best;
+}
+
+/// The longest exclusion or correction at `at`: what it names, excluded or kept.
+bool Reader::match_pattern(const std::vector<HeardWord>& words, size_t at, size_t& size,
+                           Segment& segment) const {
+  const LexiconEntry* best = nullptr;
+  size_t longest = 0;
+  for (const auto& pattern : patterns_) {
+    size_t place = at;
+    const LexiconEntry *excluded = nullptr, *withdrawn = nullptr, *kept = nullptr;
+    bool fits = true;
+    for (size_t i = 0; i < pattern.words.size() && fits; ++i) {
+      fits = place < words.size();
+      if (!fits) break;
+      if (!pattern.slots[i]) {
+        fits = words[place].id > WordModel::border && text_of(words[place]) == pattern.words[i];
+        ++place;
+        continue;
+      }
+      size_t taken = 1;
+      const auto* entry = match_phrase(words, place, taken);
+      fits = entry != nullptr;
+      (pattern.slots[i] == 'e' ? excluded : pattern.slots[i] == 'w' ? withdrawn : kept) = entry;
+      place += taken;
+    }
+    fits = fits && place - at > longest && (excluded || (withdrawn && kept && withdrawn->kind == kept->kind));
+    if (excluded && fits)
+      fits =
+          excluded->kind == Kind::colour || excluded->kind == Kind::material || excluded->kind == Kind::brand;
+    if (!fits) continue;
+    longest = place - at;
+    best = excluded ? excluded : kept;
+    segment.excluded = excluded != nullptr;
+  }
+  if (!best) return false;
+  segment.entry = best;
+  size = longest;
+  return true;
 }
 
 std::vector<Reader::Segment> Reader::segment(const std::vector<HeardWord>& words) const {
@@ -143,23 +249,10 @@ std::vector<Reader::Segment> Reader::segment(const std::vector<HeardWord>& words
       at += size;
       continue;
     }
-    std::string phrase;
-    std::vector<std::string> tries;
-    for (size_t i = at; i < words.size() && i < at + longest_phrase; ++i) {
-      if (words[i].id == WordModel::unknown) break;
-      if (!phrase.empty()) phrase += ' ';
-      phrase += text_of(words[i]);
-      tries.push_back(phrase);
-    }
-    for (size_t length = tries.size(); length > 0; --length) {
-      const auto found = phrases_.find(tries[length - 1]);
-      if (found == phrases_.end()) continue;
-      segment.entry = found->second.front();
+    if (!match_pattern(words, at, size, segment)) segment.entry = match_phrase(words, at, size);
+    if (segment.entry) {
       segment.kind = segment.entry->kind;
-      size = length;
-      break;
-    }
-    if (!segment.entry) {
+    } else {
       segment.word = words[at].id;
       segment.text = words[at].text;
       if (words[at].id == WordModel::unknown) segment.kind = Kind::unknown;
@@ -220,6 +313,10 @@ Reading Reader::read_find(const std::vector<Segment>& segments) const {
     slot = id;
   };
   for (const auto& segment : segments) {
+    if (segment.excluded) {
+      answer.excluded.push_back(segment.entry->ids[0]);
+      continue;
+    }
     switch (segment.kind) {
       case Kind::type:
         types.push_back(segment.entry);
@@ -256,7 +353,7 @@ Reading Reader::read_find(const std::vector<Segment>& segments) const {
         if (segment.word < 0 || !find_words_[segment.word]) reading.cost += stray_word;
     }
   }
-  for (auto* set : {&answer.colours, &answer.materials, &answer.sizes}) {
+  for (auto* set : {&answer.colours, &answer.materials, &answer.sizes, &answer.excluded}) {
     std::sort(set->begin(), set->end());
     set->erase(std::unique(set->begin(), set->end()), set->end());
   }
@@ -293,7 +390,7 @@ Reading Reader::read_compare(const std::vector<Segment>& segments) const {
   answer.intent = Intent::compare;
   std::vector<int> words;
   for (const auto& segment : segments) {
-    if (segment.kind == Kind::type || segment.kind == Kind::brand) {
+    if (!segment.excluded && (segment.kind == Kind::type || segment.kind == Kind::brand)) {
       auto& set = segment.kind == Kind::type ? answer.types : answer.brands;
       set.insert(set.end(), segment.entry->ids.begin(), segment.entry->ids.end());
       if (segment.entry->ids.size() > 1) reading.cost += wrong_count;
@@ -320,7 +417,7 @@ Reading Reader::read_support(const std::vector<Segment>& segments) const {
   std::vector<int> words;
   bool order = false;
   for (const auto& segment : segments) {
-    if (segment.kind == Kind::type || segment.kind == Kind::brand) {
+    if (!segment.excluded && (segment.kind == Kind::type || segment.kind == Kind::brand)) {
       auto& set = segment.kind == Kind::type ? answer.types : answer.brands;
       set = segment.entry->ids;
       std::sort(set.begin(), set.end());
@@ -372,7 +469,8 @@ Reading Reader::read_off_topic(const std::vector<HeardWord>& words) const {
   return reading;
 }
 
-void Reader::read(const std::vector<HeardWord>& words, double cost, std::vector<Reading>& out) const {
+void Reader::read(const std::vector<HeardWord>& heard, double cost, std::vector<Reading>& out) const {
+  const auto words = with_digits(heard);
   const auto segments = segment(words);
   for (auto reading :
        {read_find(segments), read_compare(segments), read_support(segments), read_off_topic(words)}) {

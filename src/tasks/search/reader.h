@@ -24,12 +24,18 @@ class Reader {
     Kind kind = Kind::filler;
     int word = -1;                        ///< of a filler
     const LexiconEntry* entry = nullptr;  ///< of something named
+    bool excluded = false;                ///< ... that is not wanted
     std::optional<int64_t> low, high;     ///< of a price, in cents
     std::string text;                     ///< of a number without meaning
   };
   struct PriceWording {
     std::vector<std::string> words;
-    std::vector<char> slots;  ///< beside words: 'a' lower, 'b' upper bound, 0 a word
+    std::vector<char> slots;  ///< beside words: 'a' lower, 'b' upper bound, 'c' about, 0 a word
+  };
+  /// Words around something named: an exclusion ('e'), or a correction ('w' withdrawn, 'k' kept).
+  struct Pattern {
+    std::vector<std::string> words;
+    std::vector<char> slots;  ///< beside words; 0 a word
   };
   struct Template {
     std::vector<int> words;  ///< sorted
@@ -41,7 +47,10 @@ class Reader {
     bool products = false;
   };
 
+  std::vector<HeardWord> with_digits(const std::vector<HeardWord>& words) const;
   std::vector<Segment> segment(const std::vector<HeardWord>& words) const;
+  const LexiconEntry* match_phrase(const std::vector<HeardWord>& words, size_t at, size_t& size) const;
+  bool match_pattern(const std::vector<HeardWord>& words, size_t at, size_t& size, Segment& segment) const;
   const PriceWording* match_price(const std::vector<HeardWord>& words, size_t at, size_t& size,
                                   Segment& segment) const;
   Reading read_find(const std::vector<Segment>& segments) const;
@@ -57,7 +66,11 @@ class Reader {
   const World& world_;
   const WordModel& model_;
   std::unordered_map<std::string, std::vector<const LexiconEntry*>> phrases_;
+  std::vector<LexiconEntry> descriptions_;
   std::vector<PriceWording> prices_;
+  std::vector<Pattern> patterns_;
+  std::vector<std::pair<std::vector<std::string>, std::string>>
+      numbers_;  ///< words and digits, longest first
   std::vector<bool> find_words_, free_words_;
   std::vector<Template> compare_, support_;
   std::vector<Topic> topics_;

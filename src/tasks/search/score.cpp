@@ -20,6 +20,7 @@ std::vector<std::string> slots_of(const Answer& answer, bool identifiers_only) {
   for (const auto& id : answer.materials) add("materials", id);
   for (const auto& id : answer.sizes) add("sizes", id);
   add("audience", answer.audience);
+  for (const auto& id : answer.excluded) add("not", id);
   add("sort", answer.sort);
   if (!identifiers_only) {
     if (answer.min_price) add("min", std::to_string(*answer.min_price));
@@ -38,6 +39,7 @@ bool is_structure(std::string_view word) {
                                                "materials",
                                                "sizes",
                                                "audience",
+                                               "not",
                                                "min",
                                                "max",
                                                "sort",

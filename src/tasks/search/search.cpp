@@ -10,9 +10,10 @@ namespace {
 constexpr int most_noise = 4;
 
 /// A brand that does not exist is farther from every word than the query's noise reaches (one edit an
-/// operator), and never nearer than three edits, since the reader does not know how noisy a query is.
+/// operator, seldom two), and never nearer than four edits, since the reader does not know how noisy a query
+/// is.
 int unknown_distance(int noise) {
-  return std::max(3, noise + 1);
+  return std::max(4, noise + 1);
 }
 
 }  // namespace

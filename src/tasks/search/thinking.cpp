@@ -34,9 +34,9 @@ std::string check_line(const World& world, const Truth& truth, const std::vector
   if (note == "ambiguous:brand" || note == "ambiguous:type") return "both fit";
   std::string line;
   for (const auto* brand : mentions) {
-    if (brand->kind != Kind::brand) continue;
+    if (brand->kind != Kind::brand || brand->role != Role::wanted) continue;
     for (const auto* type : mentions) {
-      if (type->kind != Kind::type) continue;
+      if (type->kind != Kind::type || type->role != Role::wanted) continue;
       for (const auto& brand_id : brand->ids) {
         for (const auto& type_id : type->ids) {
           if (!line.empty()) line += ", ";
@@ -63,7 +63,10 @@ std::vector<std::string> make_thinking(const World& world, const Truth& truth, c
   }
   std::string words, candidates;
   for (const auto* mention : mentions) {
+    if (mention->role == Role::excluded) add_word(words, "not");
+    if (mention->role == Role::withdrawn) add_word(words, "drop");
     add_word(words, mention->norm);
+    if (mention->role == Role::withdrawn) continue;
     if (mention->ids.empty() || (mention->ids.size() == 1 && mention->norm.ends_with(mention->ids[0]) &&
                                  (mention->norm == mention->ids[0] || mention->kind == Kind::size))) {
       continue;

@@ -15,6 +15,14 @@ int64_t sample_cents(Rng& rng) {
   return rng.chance(0.08) ? cents - 1 : cents;  // 49.99
 }
 
+constexpr double number_words_chance = 0.15, description_chance = 0.22, exclusion_chance = 0.16,
+                 correction_chance = 0.1;
+
+bool has_words(int64_t cents) {
+  const auto rows = data::number_words();
+  return std::any_of(rows.begin(), rows.end(), [&](const auto& row) { return row.value * 100 == cents; });
+}
+
 const std::string& pick_id(std::span<const Value> values, Rng& rng) {
   return values[rng.below(values.size())].id;
 }
@@ -42,9 +50,17 @@ int brand_not_selling(const World& world, int type, Rng& rng) {
   }
 }
 
-void add_prices(Answer& answer, Rng& rng) {
+void add_prices(Truth& truth, Rng& rng) {
+  Answer& answer = truth.answer;
   const double draw = rng.uniform();
   int64_t low = sample_cents(rng), high = sample_cents(rng);
+  if (draw < 0.15) {
+    truth.about_price = prices[rng.below(std::size(prices))] * 100;
+    answer.min_price = truth.about_price * 4 / 5;
+    answer.max_price = truth.about_price * 6 / 5;
+    truth.number_words = rng.chance(number_words_chance) && has_words(truth.about_price);
+    return;
+  }
   if (draw < 0.6) {
     answer.max_price = high;
   } else if (draw < 0.8) {
@@ -54,11 +70,14 @@ void add_prices(Answer& answer, Rng& rng) {
     answer.min_price = std::min(low, high);
     answer.max_price = std::max(low, high);
   }
+  const auto sayable = [](const std::optional<int64_t>& price) { return !price || has_words(*price); };
+  truth.number_words =
+      rng.chance(number_words_chance) && sayable(answer.min_price) && sayable(answer.max_price);
 }
 
 /// Colour, material, size, audience, price and sort that suit the department, at most four of them.
-void add_attributes(const World& world, const Department& department, bool has_type, Answer& answer,
-                    Rng& rng) {
+void add_attributes(const World& world, const Department& department, bool has_type, Truth& truth, Rng& rng) {
+  Answer& answer = truth.answer;
   int room = 4;
   const auto wants = [&](double chance) { return rng.chance(chance) && room-- > 0; };
   if (wants(0.40)) {
@@ -75,8 +94,53 @@ void add_attributes(const World& world, const Department& department, bool has_t
     answer.sizes.push_back(pick_id(world.shoe_sizes(), rng));
   }
   if (department.audience && wants(0.28)) answer.audience = pick_id(world.audiences(), rng);
-  if (!answer.min_price && wants(0.36)) add_prices(answer, rng);
+  if (!answer.min_price && wants(0.36)) add_prices(truth, rng);
   if (wants(0.2)) answer.sort = pick_id(world.sorts(), rng);
+}
+
+/// Where one plain type is asked for: a description instead of its name.
+void describe_type(Truth& truth, Rng& rng) {
+  if (truth.answer.types.size() != 1 || !truth.type_word.empty()) return;
+  for (const auto& row : data::descriptions()) {
+    if (truth.answer.types[0] == row.type) truth.description = rng.pick(split_bars(row.phrases));
+  }
+}
+
+/// Something that is said first and taken back, of the same kind as something wanted.
+void withdraw_something(const World& world, Truth& truth, Rng& rng) {
+  const Answer& answer = truth.answer;
+  std::vector<std::pair<Kind, std::string>> wanted;
+  if (answer.types.size() == 1 && truth.type_word.empty() && truth.description.empty())
+    wanted.emplace_back(Kind::type, answer.types[0]);
+  if (answer.brands.size() == 1 && truth.brand_word.empty())
+    wanted.emplace_back(Kind::brand, answer.brands[0]);
+  if (answer.colours.size() == 1) wanted.emplace_back(Kind::colour, answer.colours[0]);
+  if (answer.materials.size() == 1) wanted.emplace_back(Kind::material, answer.materials[0]);
+  if (wanted.empty()) return;
+  const auto& [kind, kept] = rng.pick(wanted);
+  truth.withdrawn_kind = kind;
+  do {
+    truth.withdrawn = kind == Kind::type     ? world.types()[rng.below(world.types().size())].id
+                      : kind == Kind::brand  ? world.brands()[rng.below(world.brands().size())].id
+                      : kind == Kind::colour ? pick_id(world.colours(), rng)
+                                             : pick_id(world.materials(), rng);
+  } while (truth.withdrawn == kept);
+}
+
+/// One or two of: a colour, a material, a brand that sells the type, none of them wanted.
+void exclude_something(const World& world, int department, int type, Truth& truth, Rng& rng) {
+  Answer& answer = truth.answer;
+  const bool may_be_brand =
+      type >= 0 && answer.brands.empty() && !truth.unknown_brand && truth.withdrawn_kind != Kind::brand;
+  const double draw = rng.uniform();
+  std::string id;
+  do {
+    id = may_be_brand && draw < 0.35 ? world.brands()[brand_selling(world, type, rng)].id
+         : world.departments()[department].materials && draw < 0.6 ? pick_id(world.materials(), rng)
+                                                                   : pick_id(world.colours(), rng);
+  } while (std::count(answer.colours.begin(), answer.colours.end(), id) ||
+           std::count(answer.materials.begin(), answer.materials.end(), id) || id == truth.withdrawn);
+  answer.excluded.push_back(id);
 }
 
 Truth sample_find(const World& world, Rng& rng) {
@@ -100,16 +164,16 @@ Truth sample_find(const World& world, Rng& rng) {
     for (const int t : shared.types) answer.types.push_back(world.types()[t].id);
     answer.note = "ambiguous:type";
     department = world.types()[shared.types[rng.below(2)]].department;
-  } else if (draw < 0.195) {  // a brand that does not sell the type
+  } else if (draw < 0.22) {  // a brand that does not sell the type
     type = static_cast<int>(rng.below(world.types().size()));
     brand = brand_not_selling(world, type, rng);
     answer.note = "contradiction:brand";
-  } else if (draw < 0.235) {  // a nickname of two brands that the type tells apart
+  } else if (draw < 0.26) {  // a nickname of two brands that the type tells apart
     const auto& shared = world.shared_nicknames()[rng.below(world.shared_nicknames().size())];
     truth.brand_word = shared.text;
     brand = shared.brands[rng.below(2)];
     type = type_sold_by(world, world.brands()[brand], rng);
-  } else if (draw < 0.26) {  // a word for two types that the brand tells apart
+  } else if (draw < 0.285) {  // a word for two types that the brand tells apart
     const auto& shared = world.shared_type_words()[rng.below(world.shared_type_words().size())];
     const int other = static_cast<int>(rng.below(2));
     truth.type_word = shared.text;
@@ -139,7 +203,10 @@ Truth sample_find(const World& world, Rng& rng) {
   if (brand >= 0) answer.brands = {world.brands()[brand].id};
   std::sort(answer.brands.begin(), answer.brands.end());
   std::sort(answer.types.begin(), answer.types.end());
-  add_attributes(world, world.departments()[department], type >= 0, answer, rng);
+  add_attributes(world, world.departments()[department], type >= 0, truth, rng);
+  if (rng.chance(description_chance)) describe_type(truth, rng);
+  if (rng.chance(correction_chance)) withdraw_something(world, truth, rng);
+  if (rng.chance(exclusion_chance)) exclude_something(world, department, type, truth, rng);
   return truth;
 }
 
@@ -163,6 +230,7 @@ Truth sample_compare(const World& world, Rng& rng) {
   }
   std::sort(answer.brands.begin(), answer.brands.end());
   std::sort(answer.types.begin(), answer.types.end());
+  if (rng.chance(description_chance)) describe_type(truth, rng);
   return truth;
 }
 
@@ -177,6 +245,7 @@ Truth sample_support(const World& world, Rng& rng) {
   const double draw = rng.uniform();
   if (draw < 0.7) truth.answer.types = {world.types()[type].id};
   if (draw > 0.35) truth.answer.brands = {world.brands()[brand_selling(world, type, rng)].id};
+  if (rng.chance(description_chance)) describe_type(truth, rng);
   return truth;
 }
 
@@ -226,6 +295,7 @@ uint64_t truth_hash(const Truth& truth) {
   add(truth.answer.colours);
   add(truth.answer.materials);
   add(truth.answer.sizes);
+  add(truth.answer.excluded);
   add({truth.answer.audience, truth.answer.note, truth.order_number, std::to_string(truth.topic),
        truth.object});
   return hash_text(key);

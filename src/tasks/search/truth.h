@@ -14,11 +14,16 @@ struct Truth {
   Answer answer;
   std::string
       brand_word;  ///< the word that must be said for the brand (a shared nickname); empty: any of its own
-  std::string type_word;       ///< likewise for the type ("keyboard")
-  bool unknown_brand = false;  ///< a brand that does not exist is named
-  std::string order_number;    ///< support about an order rather than a product
-  int topic = -1;              ///< off topic: index into data::off_topics()
-  std::string object;          ///< ... and what it is about
+  std::string type_word;               ///< likewise for the type ("keyboard")
+  std::string description;             ///< said instead of the type's name: "to boil water"
+  int64_t about_price = 0;             ///< cents; the bounds are a fifth below and above it
+  bool number_words = false;           ///< the prices are said in words
+  Kind withdrawn_kind = Kind::filler;  ///< of what is said first and taken back
+  std::string withdrawn;               ///< its id; empty where nothing is
+  bool unknown_brand = false;          ///< a brand that does not exist is named
+  std::string order_number;            ///< support about an order rather than a product
+  int topic = -1;                      ///< off topic: index into data::off_topics()
+  std::string object;                  ///< ... and what it is about
 };
 
 /// A truth from the task's mixture: 70% find (with unknown brands, ambiguous words, contradictions), 10% each

@@ -179,15 +179,18 @@ void World::make_lexicon() {
   };
   for (const auto rows :
        {data::openers(), data::closers(), data::compare_templates(), data::support_templates(),
-        data::max_wordings(), data::min_wordings(), data::range_wordings(), data::impossible_wordings()}) {
+        data::max_wordings(), data::min_wordings(), data::range_wordings(), data::impossible_wordings(),
+        data::about_wordings(), data::exclusions(), data::corrections(), data::description_heads()}) {
     for (const char* row : rows) add_template(row);
   }
   for (const auto& topic : data::off_topics()) {
     add_template(topic.templates);
     add_template(topic.objects);
   }
-  for (const char* word : {"something", "anything", "stuff", "products", "items", "things", "made", "brand",
-                           "by", "euros", "dollars", "bucks", "eur", "usd"}) {
+  for (const auto& row : data::descriptions()) add_template(row.phrases);
+  for (const auto& row : data::number_words()) add_template(row.text);
+  for (const char* word : {"thing", "something", "anything", "stuff", "products", "items", "things", "made",
+                           "brand", "by", "euros", "dollars", "bucks", "eur", "usd"}) {
     add_words(word);
   }
 }
