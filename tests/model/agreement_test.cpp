@@ -63,6 +63,10 @@ std::string name_of(const Setting& s) {
          (s.path == AttentionPath::absorbed ? "_absorbed_" : "_decompressed_") + s.types->name;
 }
 
+void PrintTo(const Setting& setting, std::ostream* out) {
+  *out << name_of(setting);
+}
+
 class Agreement : public testing::TestWithParam<Setting> {
  protected:
   void SetUp() override {

@@ -20,6 +20,10 @@ struct Spoilt {
   const char* names;  ///< a part of the message
 };
 
+void PrintTo(const Spoilt& test, std::ostream* out) {
+  *out << test.name;
+}
+
 constexpr auto kBad = ErrorKind::bad_input;
 constexpr auto kUnsupported = ErrorKind::unsupported;
 

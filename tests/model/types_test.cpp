@@ -60,6 +60,10 @@ struct TypeCase {
   double most_kl;
 };
 
+void PrintTo(const TypeCase& test, std::ostream* out) {
+  *out << test.name;
+}
+
 class Types : public testing::TestWithParam<TypeCase> {};
 
 TEST_P(Types, SayWhatTheSameValuesInF32Say) {
