@@ -14,8 +14,8 @@ namespace tern::search {
 
 struct BaselineOptions {
   size_t one_edit_from = 4;   ///< shortest phrase that may have one edit
-  size_t two_edits_from = 7;  ///< ... and two
-  size_t unknown_from = 6;    ///< shortest unexplained word that is taken for a brand that does not exist
+  size_t two_edits_from = 6;  ///< ... and two
+  size_t unknown_from = 7;    ///< shortest unexplained word that is taken for a brand that does not exist
 };
 
 class Baseline {
