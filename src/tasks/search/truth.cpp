@@ -127,7 +127,7 @@ void withdraw_something(const World& world, Truth& truth, Rng& rng) {
   } while (truth.withdrawn == kept);
 }
 
-/// One or two of: a colour, a material, a brand that sells the type, none of them wanted.
+/// A colour, a material or a brand that sells the type, and that is not wanted.
 void exclude_something(const World& world, int department, int type, Truth& truth, Rng& rng) {
   Answer& answer = truth.answer;
   const bool may_be_brand =
