@@ -6,6 +6,7 @@
 
 #include <string>
 
+#include "base/error.h"
 #include "engine/engine.h"
 #include "files/gguf.h"
 
@@ -34,7 +35,21 @@ struct ModelArguments {
 /// The model inside the program.
 GgufFile embedded_model();
 
-/// "512M", "2GiB", "1000000": bytes. Throws Error{bad_input}.
+/// "512M", "2GiB", "1000000": bytes. Throws Error{bad_input | limit}.
 uint64_t parse_size(const std::string& text);
+
+/// A check for CLI11 from the function that reads an option's value: where that throws Error, the value is
+/// wrong usage, and CLI11 puts the option's name before the message.
+template <typename Read>
+auto readable_by(Read read) {
+  return [read](const std::string& text) {
+    try {
+      static_cast<void>(read(text));
+      return std::string();
+    } catch (const Error& error) {
+      return std::string(error.what());
+    }
+  };
+}
 
 }  // namespace tern::app

@@ -19,9 +19,10 @@ GgufFile embedded_model() {
 
 void ModelArguments::add_to(CLI::App& command) {
   command.add_option("-m,--model", path, "GGUF file to run (default: the embedded model)");
-  command.add_option(
-      "--isa", isa,
-      "Force an instruction set: scalar, avx2, avx512, avx512_bf16 (default: the best one here)");
+  command
+      .add_option("--isa", isa,
+                  "Force an instruction set: scalar, avx2, avx512, avx512_bf16 (default: the best one here)")
+      ->check(readable_by([](const std::string& name) { return kernels(parse_isa(name)).isa; }));
   command.add_option("--threads", threads, "Threads to use (default: the cores this process may use)")
       ->check(CLI::Range(0, 1024));
 }
@@ -49,7 +50,7 @@ uint64_t parse_size(const std::string& text) {
       {"MIB", 20}, {"G", 30}, {"GB", 30}, {"GIB", 30}, {"T", 40},   {"TB", 40}, {"TIB", 40}};
   if (error == std::errc{}) {
     for (const auto& [name, shift] : kUnits) {
-      if (unit == name) return checked_mul(number, uint64_t{1} << shift, "size");
+      if (unit == name) return checked_mul(number, uint64_t{1} << shift, text.c_str());
     }
   }
   fail(ErrorKind::bad_input, "size \"{}\": expected a number with K, M, G or T, such as 512M", text);

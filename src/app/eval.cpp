@@ -33,7 +33,7 @@ std::vector<int> parse_noise(const std::string& text) {
     error = second.ec;
   }
   if (error != std::errc{} || at != end || low < 0 || high > 4 || low > high) {
-    fail(ErrorKind::bad_input, "--noise {}: expected a level from 0 to 4, or a range such as 0..3", text);
+    fail(ErrorKind::bad_input, "expected a level from 0 to 4, or a range such as 0..3, found {}", text);
   }
   std::vector<int> levels;
   for (int level = low; level <= high; ++level) levels.push_back(level);
@@ -106,6 +106,7 @@ void add_eval(CLI::App& app) {
       ->capture_default_str();
   search
       ->add_option("--noise", arguments->noise, "Noise operators in a query: a level from 0 to 4, or a range")
+      ->check(readable_by(parse_noise))
       ->capture_default_str();
   search->add_option("--think", arguments->think, "Let the model think first")
       ->check(CLI::IsMember({"on", "off"}))

@@ -8,6 +8,7 @@
 #include <deque>
 #include <iostream>
 #include <iterator>
+#include <limits>
 #include <mutex>
 #include <nlohmann/json.hpp>
 #include <variant>
@@ -187,34 +188,55 @@ struct RunArguments {
   std::string prompt;
 };
 
-/// --think on | off | N: a budget of N tokens.
-void parse_think(const std::string& text, RunOptions& options) {
-  if (text == "on") return;
-  if (text == "off") {
-    options.thinking = Thinking::off;
-    return;
-  }
+struct Think {
+  Thinking thinking = Thinking::on;
+  std::optional<int> budget;
+};
+
+/// on | off | N: a budget of N tokens.
+Think parse_think(const std::string& text) {
+  if (text == "on") return {};
+  if (text == "off") return {Thinking::off, std::nullopt};
   int budget = 0;
   if (!CLI::detail::lexical_cast(text, budget) || budget < 0) {
-    fail(ErrorKind::bad_input, "--think {}: expected on, off or a number of tokens", text);
+    fail(ErrorKind::bad_input, "expected on, off or a number of tokens, found {}", text);
   }
-  options.thinking_budget = budget;
+  return {Thinking::on, budget};
+}
+
+/// A number in [low, high]. Written so that NaN fails, which CLI::Range lets through.
+auto number_in(double low, double high, const char* expected) {
+  return readable_by([=](const std::string& text) {
+    double value = 0;
+    if (!CLI::detail::lexical_cast(text, value) || !(value >= low && value <= high))
+      fail(ErrorKind::bad_input, "expected {}, found {}", expected, text);
+    return value;
+  });
+}
+
+/// All of standard input, without the ends of its last lines.
+std::string read_question() {
+  std::string question(std::istreambuf_iterator<char>(std::cin), {});
+  while (!question.empty() && question.back() == '\n') question.pop_back();
+  return question;
 }
 
 void run(RunArguments& arguments) {
-  parse_think(arguments.think, arguments.options);
+  const Think think = parse_think(arguments.think);
+  arguments.options.thinking = think.thinking;
+  arguments.options.thinking_budget = think.budget;
+  const bool chats = arguments.prompt.empty() && ::isatty(STDIN_FILENO);
+  if (arguments.prompt.empty() && !chats) arguments.prompt = read_question();
+  if (!chats && arguments.prompt.find_first_not_of(" \t\r\n") == std::string::npos)
+    throw CLI::ValidationError("prompt", "no question: expected one as an argument or on standard input");
   EngineOptions options;
   options.parallel = 1;
   arguments.model.apply(options);
   const GgufFile file = arguments.model.open();
   Engine engine(file, options);
-  if (arguments.prompt.empty() && ::isatty(STDIN_FILENO)) {
+  if (chats) {
     chat(engine, arguments.options, arguments.model.name());
     return;
-  }
-  if (arguments.prompt.empty()) {
-    arguments.prompt.assign(std::istreambuf_iterator<char>(std::cin), {});
-    while (!arguments.prompt.empty() && arguments.prompt.back() == '\n') arguments.prompt.pop_back();
   }
   if (arguments.options.show_prompt) {
     fmt::print("> {}\n", arguments.prompt);
@@ -237,15 +259,20 @@ void add_run(CLI::App& app) {
                    "Tokens to generate at most (0: as far as the context reaches)")
       ->check(CLI::NonNegativeNumber);
   command->add_option("--temperature", options.sampling.temperature, "0 takes the most probable token")
+      ->check(number_in(0, std::numeric_limits<float>::max(), "a number from 0"))
       ->capture_default_str();
   command->add_option("--top-k", options.sampling.top_k, "Keep the K most probable tokens (0: all)")
+      ->check(CLI::NonNegativeNumber)
       ->capture_default_str();
   command->add_option("--top-p", options.sampling.top_p, "Keep the most probable tokens that sum to P")
+      ->check(number_in(0, 1, "0 to 1"))
       ->capture_default_str();
   command->add_option("--min-p", options.sampling.min_p, "Drop tokens below P times the best one")
+      ->check(number_in(0, 1, "0 to 1"))
       ->capture_default_str();
   command->add_option("--seed", options.sampling.seed, "Seed of the sampling")->capture_default_str();
   command->add_option("--think", arguments->think, "on, off, or the number of tokens to think at most")
+      ->check(readable_by(parse_think))
       ->capture_default_str();
   command->add_flag("--json", options.json, "Print one JSON object instead of text");
   command->add_flag("--show-prompt", options.show_prompt, "Print the question first");

@@ -40,6 +40,7 @@ void add_serve(CLI::App& app) {
   arguments->model.add_to(*command);
   command->add_option("--host", arguments->serve.host, "Address to listen on")->capture_default_str();
   command->add_option("--port", arguments->serve.port, "Port to listen on (0: any free one, printed)")
+      ->check(CLI::Range(0, 65535))
       ->capture_default_str();
   command->add_option("--alias", arguments->alias, "The model's name in the API (default: the file's)");
   command->add_option("--ctx", arguments->engine.context, "Tokens of context for a request (0: the model's)")
@@ -50,8 +51,10 @@ void add_serve(CLI::App& app) {
                    "Requests decoded together; more wait their turn")
       ->check(CLI::Range(1, 1024))
       ->capture_default_str();
-  command->add_option("--cache-mem", arguments->cache_memory,
-                      "Memory for the cache, e.g. 512M (default: parallel x ctx)");
+  command
+      ->add_option("--cache-mem", arguments->cache_memory,
+                   "Memory for the cache, e.g. 512M (default: parallel x ctx)")
+      ->check(readable_by(parse_size));
   command->footer(R"(Examples:
   tern serve                                          the embedded model on http://127.0.0.1:8080/v1
   tern serve -m model.gguf --port 9000 --parallel 16
