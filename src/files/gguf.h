@@ -79,10 +79,12 @@ class GgufFile {
   std::unordered_map<std::string_view, size_t> metadata_index_, tensor_index_;
 };
 
-/// Collects metadata and tensors, then writes a GGUF 3 file atomically. Value types on disk are the caller's
+/// Collects metadata and tensors, then writes a GGUF file atomically. Value types on disk are the caller's
 /// choice, because llama.cpp is strict about them.
 class GgufWriter {
  public:
+  /// 2 or 3: little-endian files of the two differ in this number alone. Throws Error{bad_input} for another.
+  explicit GgufWriter(uint32_t version = 3);
   void add_u32(std::string key, uint32_t value);
   void add_i32(std::string key, int32_t value);
   void add_u64(std::string key, uint64_t value);
@@ -115,6 +117,7 @@ class GgufWriter {
   template <typename Sink>
   void emit(Sink sink) const;
 
+  uint32_t version_;
   std::vector<Entry> entries_;
   std::vector<Tensor> tensors_;
 };

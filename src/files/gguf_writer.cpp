@@ -78,6 +78,11 @@ std::string_view padding(uint64_t size) {
 
 }  // namespace
 
+GgufWriter::GgufWriter(uint32_t version) : version_(version) {
+  if (version != 2 && version != 3)
+    fail(ErrorKind::bad_input, "GGUF: version {}: expected 2 or 3 to write", version);
+}
+
 void GgufWriter::add_u32(std::string key, uint32_t value) {
   entries_.push_back({std::move(key), number(ValueType::u32), scalar(value)});
 }
@@ -146,7 +151,7 @@ void GgufWriter::emit(Sink sink) const {
   check_unique(
       tensors_, [](const Tensor& t) -> std::string_view { return t.name; }, "tensor");
   std::string head(gguf::magic);
-  append<uint32_t>(head, 3);
+  append<uint32_t>(head, version_);
   append<uint64_t>(head, tensors_.size());
   append<uint64_t>(head, entries_.size());
   for (const Entry& entry : entries_) {

@@ -135,8 +135,8 @@ TEST(Gguf, CopiesAndMovesKeepTheirIndex) {
   }
 }
 
-TEST(GgufWriter, WhatItWritesIsReadBack) {
-  GgufWriter writer;
+TEST_P(GgufVersions, WhatTheWriterWritesIsReadBack) {
+  GgufWriter writer(GetParam());
   writer.add_string("general.architecture", "deepseek2");
   writer.add_u32("u32", 5);
   writer.add_i32("i32", -5);
@@ -154,7 +154,7 @@ TEST(GgufWriter, WhatItWritesIsReadBack) {
   const auto file = GgufFile::open(folder / "model.gguf");
   ASSERT_NE(file.mapping(), nullptr);
   EXPECT_TRUE(same(file.mapping()->bytes(), writer.bytes()));
-  EXPECT_EQ(file.version(), 3u);
+  EXPECT_EQ(file.version(), GetParam());
   EXPECT_EQ(file.file_bytes() % 32, 0u);
   EXPECT_EQ(file.metadata().size(), 9u);
   EXPECT_EQ(file.get_uint("u32"), 5u);
@@ -170,6 +170,27 @@ TEST(GgufWriter, WhatItWritesIsReadBack) {
   EXPECT_TRUE(same(file.tensor("c").data, counting(10)));
   for (const GgufTensor& tensor : file.tensors()) {
     EXPECT_EQ((tensor.data.data() - file.mapping()->bytes().data()) % 32, 0) << tensor.name;
+  }
+}
+
+TEST(GgufWriter, TheVersionsDifferInTheirNumberAlone) {
+  const auto bytes_in = [](GgufWriter writer) {
+    writer.add_strings("strings", {"a", ""});
+    writer.add_tensor("t", DType::f32, {3}, counting(12));
+    return writer.bytes();
+  };
+  auto second = bytes_in(GgufWriter(2));
+  const auto third = bytes_in(GgufWriter());
+  EXPECT_EQ(second[4], std::byte{2});
+  EXPECT_EQ(third[4], std::byte{3});
+  second[4] = std::byte{3};
+  EXPECT_EQ(second, third);
+}
+
+TEST(GgufWriter, WritesNoOtherVersion) {
+  for (const uint32_t version : {0u, 1u, 4u}) {
+    expect_error(ErrorKind::bad_input, {fmt::format("version {}", version), "2 or 3"},
+                 [&] { GgufWriter writer(version); });
   }
 }
 
