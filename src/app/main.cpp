@@ -3,23 +3,12 @@
 
 #include "app/commands.h"
 #include "app/version.h"  // written by the build
-#include "base/error.h"
+#include "base/exit_code.h"
 #include "kernels/kernels.h"
 
 namespace {
 
 using namespace tern;
-
-/// Exit codes, as `tern --help` prints them.
-int exit_code(ErrorKind kind) {
-  switch (kind) {
-    case ErrorKind::bad_input:
-    case ErrorKind::unsupported:
-      return 3;
-    default:
-      return 1;
-  }
-}
 
 std::string version_text() {
   std::string found;

@@ -4,10 +4,12 @@
 #include <cerrno>
 #include <cstring>
 #include <filesystem>
+#include <memory>
 #include <vector>
 
 #include "app/commands.h"
 #include "base/error.h"
+#include "train/command_line.h"
 
 namespace tern::app {
 namespace {
@@ -25,9 +27,18 @@ std::string find_trainer() {
        "again");
 }
 
+/// What was given of `command`'s options, as the trainer takes it.
+std::vector<std::string> given(const CLI::App& command) {
+  std::vector<std::string> arguments = {command.get_name()};
+  for (const CLI::Option* option : command.parse_order()) {
+    arguments.push_back(option->get_name() + "=" + option->results().back());
+  }
+  return arguments;
+}
+
 [[noreturn]] void start_trainer(const std::vector<std::string>& arguments) {
   const std::string trainer = find_trainer();
-  std::vector<char*> argv = {const_cast<char*>(trainer.c_str()), const_cast<char*>("search")};
+  std::vector<char*> argv = {const_cast<char*>(trainer.c_str())};
   for (const std::string& argument : arguments) argv.push_back(const_cast<char*>(argument.c_str()));
   argv.push_back(nullptr);
   ::execv(trainer.c_str(), argv.data());
@@ -39,16 +50,19 @@ std::string find_trainer() {
 void add_train(CLI::App& app) {
   CLI::App* train = app.add_subcommand("train", "Train a small model (needs scripts/train-setup)");
   train->require_subcommand(1);
+  train->footer(R"(Examples:
+  tern train search --config configs/search.toml --out runs/search
+  tern train search --help)");
   CLI::App* search = train->add_subcommand("search", "Train on noisy shop search");
+  auto options = std::make_shared<train::TrainerOptions>();
+  train::add_search_options(*search, *options);
   search->footer(R"(Examples:
   tern train search --config configs/search.toml --out runs/search
   tern train search --config configs/search.toml --out runs/search --resume     go on after a stop or a crash
   tern train search --config configs/search-dense.toml --out runs/dense --device cuda
 
-Writes DIR/model.gguf, DIR/hf/ (for transformers), DIR/log.jsonl and a checkpoint every few minutes.
-Every other option of the trainer is passed on; `tern train search -- --help` lists them.)");
-  search->prefix_command();
-  search->callback([search] { start_trainer(search->remaining()); });
+Writes DIR/model.gguf, DIR/hf/ (for transformers), DIR/log.jsonl and a checkpoint every few minutes.)");
+  search->callback([search, options] { start_trainer(given(*search)); });
 }
 
 }  // namespace tern::app

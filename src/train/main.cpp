@@ -7,8 +7,8 @@
 #include <cstdio>
 #include <nlohmann/json.hpp>
 
-#include "base/error.h"
-#include "train/trainer.h"
+#include "base/exit_code.h"
+#include "train/command_line.h"
 
 namespace {
 
@@ -21,52 +21,67 @@ void keep_memory() {
   mallopt(M_TOP_PAD, 64 << 20);
 }
 
+using namespace tern;
+using namespace tern::train;
+
+struct LogitsOptions {
+  TrainerOptions run;
+  std::vector<int64_t> tokens;
+};
+
+void add_search(CLI::App& app, TrainerOptions& options) {
+  CLI::App* search = app.add_subcommand("search", "Train on noisy shop search");
+  add_search_options(*search, options);
+  search->footer(R"(Examples:
+  tern-train search --config configs/search.toml --out runs/search
+  tern-train search --config configs/search.toml --out runs/search --resume
+  tern-train search --config configs/search.toml --out runs/try --minutes 5)");
+  search->callback([&options] {
+    Config config = load_config(options.config_path);
+    if (options.minutes > 0) config.run.minutes = options.minutes;
+    if (options.steps > 0) config.run.steps = options.steps;
+    train_search(config, options);
+  });
+}
+
+void add_logits(CLI::App& app, LogitsOptions& options) {
+  CLI::App* logits =
+      app.add_subcommand("logits", "Print the logits of a run's checkpoint as JSON, a row a token");
+  logits->add_option("--config", options.run.config_path, "The run's TOML file")->required();
+  logits->add_option("--out", options.run.out, "The run's folder")->required();
+  logits->add_option("--device", options.run.device, "cpu or cuda")->check(CLI::IsMember({"cpu", "cuda"}));
+  logits->add_option("tokens", options.tokens, "Token ids")->required();
+  logits->footer(
+      "Example:\n  tern-train logits --config configs/search.toml --out runs/search 1018 1020 300 301");
+  logits->callback([&options] {
+    const Config config = load_config(options.run.config_path);
+    std::printf("%s\n", nlohmann::json(run_logits(config, options.run, options.tokens)).dump().c_str());
+  });
+}
+
 }  // namespace
 
 int main(int argc, char** argv) {
   CLI::App app("Trains small models on tern's tasks with PyTorch", "tern-train");
   app.require_subcommand(1);
-  tern::train::TrainerOptions options;
-  double minutes = 0;
-  int64_t steps = 0;
-  CLI::App* search = app.add_subcommand("search", "Train on noisy shop search");
-  search->add_option("--config", options.config_path, "TOML file: model, data, optimizer, run")->required();
-  search->add_option("--out", options.out, "Folder of the run: checkpoint, log, model.gguf, hf/")->required();
-  search->add_flag("--resume", options.resume, "Go on from the folder's checkpoint");
-  search->add_option("--device", options.device, "cpu or cuda")->check(CLI::IsMember({"cpu", "cuda"}));
-  search->add_option("--threads", options.threads, "CPU threads")->check(CLI::Range(1, 256));
-  search->add_option("--minutes", minutes, "Instead of the config's: how long to train");
-  search->add_option("--steps", steps, "Instead of the config's: how many steps");
-  search->footer(R"(Examples:
-  tern-train search --config configs/search.toml --out runs/search
-  tern-train search --config configs/search.toml --out runs/search --resume
-  tern-train search --config configs/search.toml --out runs/try --minutes 5)");
-
-  std::vector<int64_t> tokens;
-  CLI::App* logits =
-      app.add_subcommand("logits", "Print the logits of a run's checkpoint as JSON, a row a token");
-  logits->add_option("--config", options.config_path, "The run's TOML file")->required();
-  logits->add_option("--out", options.out, "The run's folder")->required();
-  logits->add_option("tokens", tokens, "Token ids")->required();
-  logits->footer(
-      "Example:\n  tern-train logits --config configs/search.toml --out runs/search 1018 1020 300 301");
-  CLI11_PARSE(app, argc, argv);
+  TrainerOptions search;
+  add_search(app, search);
+  LogitsOptions logits;
+  add_logits(app, logits);
 
   keep_memory();
   at::set_num_threads(1);  // the trainer's own threads each take a part of the batch
   at::globalContext().setFlushDenormal(true);
   try {
-    tern::train::Config config = tern::train::load_config(options.config_path);
-    if (logits->parsed()) {
-      std::printf("%s\n", nlohmann::json(tern::train::run_logits(config, options, tokens)).dump().c_str());
-      return 0;
-    }
-    if (minutes > 0) config.run.minutes = minutes;
-    if (steps > 0) config.run.steps = steps;
-    tern::train::train_search(config, options);
+    app.parse(argc, argv);
+    return 0;
+  } catch (const CLI::ParseError& error) {
+    return app.exit(error) == 0 ? 0 : 2;
+  } catch (const Error& error) {
+    fmt::print(stderr, "tern-train: {}\n", error.what());
+    return exit_code(error.kind());
   } catch (const std::exception& error) {
-    std::fprintf(stderr, "tern-train: %s\n", error.what());
+    fmt::print(stderr, "tern-train: {}\n", error.what());
     return 1;
   }
-  return 0;
 }

@@ -14,7 +14,9 @@ struct TrainerOptions {
   std::string out;  ///< the run's folder, made where missing
   bool resume = false;
   std::string device = "cpu";
-  int threads = 2;  ///< on the CPU
+  int threads = 2;     ///< on the CPU
+  double minutes = 0;  ///< where positive, instead of the config's
+  int64_t steps = 0;   ///< where positive, instead of the config's
 };
 
 /// Runs until the config's steps or minutes are spent, or SIGINT or SIGTERM ask to stop (a checkpoint is

@@ -94,7 +94,7 @@ class Run(unittest.TestCase):
         self.assertFalse(os.path.exists(os.path.join(killed, 'model.gguf')), 'killed too late to show anything')
 
         refused = trainer('search', '--config', config, '--out', killed)
-        self.assertEqual(refused.returncode, 1)
+        self.assertEqual(refused.returncode, 3)
         self.assertIn('--resume', refused.stderr)
 
         self.train(config, killed, '--resume')
@@ -137,15 +137,17 @@ class Run(unittest.TestCase):
     def test_errors_name_the_thing(self):
         config = self.config(DEEPSEEK + 'colour = 3', 1)
         done = trainer('search', '--config', config, '--out', self.path('run'))
-        self.assertEqual(done.returncode, 1)
+        self.assertEqual(done.returncode, 3)
         self.assertIn("unknown key 'colour'", done.stderr)
         missing = trainer('search', '--config', self.path('none.toml'), '--out', self.path('run'))
         self.assertEqual(missing.returncode, 1)
         self.assertIn('none.toml', missing.stderr)
+        for wrong in ([], ['search'], ['search', '--config', config, '--out', self.path('run'), '--minutes', '-1'], ['logits']):
+            self.assertEqual(trainer(*wrong).returncode, 2, wrong)
         if not torch.cuda.is_available():
             config = self.config(DEEPSEEK, 1)
             cuda = trainer('search', '--config', config, '--out', self.path('run'), '--device', 'cuda')
-            self.assertEqual(cuda.returncode, 1)
+            self.assertEqual(cuda.returncode, 3)
             self.assertIn('cuda', cuda.stderr)
 
 
