@@ -39,6 +39,11 @@ void refuse_known_unsupported(const Fields& fields) {
       fields, {"logit_bias", "presence_penalty", "frequency_penalty", "prompt_logprobs", "min_tokens",
                "stop_token_ids", "bad_words", "allowed_token_ids", "use_beam_search", "structured_outputs",
                "guided_json", "guided_regex", "guided_choice", "guided_grammar", "logits_processors"});
+  refuse_unless_empty(fields, {"tools", "functions", "audio", "prediction", "web_search_options"});
+  refuse_unless_word(fields, "tool_choice", "none");
+  refuse_unless_word(fields, "function_call", "none");
+  const RequestJson* modalities = fields.find("modalities");
+  if (modalities && *modalities != RequestJson::array({"text"})) refuse_unsupported("modalities");
   const RequestJson* repetition = fields.find("repetition_penalty");
   if (repetition && *repetition != RequestJson(1)) refuse_unsupported("repetition_penalty");
   const RequestJson* best_of = fields.find("best_of");
@@ -50,14 +55,17 @@ void refuse_known_unsupported(const Fields& fields) {
 }
 
 void refuse_unsupported_in_chat(const Fields& fields) {
-  refuse_unless_empty(fields, {"tools", "functions", "audio", "prediction", "web_search_options"});
-  refuse_unless_word(fields, "tool_choice", "none");
-  refuse_unless_word(fields, "function_call", "none");
-  const RequestJson* modalities = fields.find("modalities");
-  if (modalities && *modalities != RequestJson::array({"text"})) refuse_unsupported("modalities");
   if (!fields.boolean("add_generation_prompt").value_or(true)) refuse_unsupported("add_generation_prompt");
   if (fields.boolean("continue_final_message").value_or(false)) refuse_unsupported("continue_final_message");
   refuse_unless_empty(fields, {"chat_template", "documents"});
+}
+
+void refuse_unsupported_in_completions(const Fields& fields) {
+  refuse_unless_empty(fields, {"echo"});
+  const RequestJson* suffix = fields.find("suffix");
+  if (suffix && *suffix != RequestJson("")) refuse_unsupported("suffix");
+  // A budget of 0 asks for no thinking at all, so any number asks for something.
+  if (fields.find("thinking_budget_tokens")) refuse_unsupported("thinking_budget_tokens");
 }
 
 std::string stop_string(const RequestJson& value, const std::string& name) {
@@ -117,8 +125,10 @@ void read_common(const Fields& fields, CommonFields& request) {
   refuse_known_unsupported(fields);
   request.model = fields.string("model");
   request.n = static_cast<int>(fields.integer("n", 1, kMaxN).value_or(1));
-  if (const auto most = fields.integer("max_tokens", 1, kMaxInt))
-    request.max_tokens = static_cast<int>(*most);
+  // The newer name stands last and wins; the older one stays for the clients that know no other.
+  for (const char* name : {"max_tokens", "max_completion_tokens"}) {
+    if (const auto most = fields.integer(name, 1, kMaxInt)) request.max_tokens = static_cast<int>(*most);
+  }
   request.stop = read_stop(fields);
   request.ignore_eos = fields.boolean("ignore_eos").value_or(false);
   read_stream(fields, request);
@@ -270,9 +280,6 @@ ChatRequest parse_chat_request(std::string_view body) {
   ChatRequest request;
   refuse_unsupported_in_chat(fields);
   read_common(fields, request);
-  // The newer name wins; the older one stays for the clients that know no other.
-  const auto most = fields.integer("max_completion_tokens", 1, kMaxInt);
-  if (most) request.max_tokens = static_cast<int>(*most);
   request.messages = read_messages(fields);
   request.thinking = read_thinking(fields);
   const auto budget = fields.integer("thinking_budget_tokens", 0, kMaxInt);
@@ -285,9 +292,7 @@ CompletionRequest parse_completion_request(std::string_view body) {
   const RequestJson json = parse_json_object(body);
   const Fields fields(json);
   CompletionRequest request;
-  refuse_unless_empty(fields, {"echo"});
-  const RequestJson* suffix = fields.find("suffix");
-  if (suffix && *suffix != RequestJson("")) refuse_unsupported("suffix");
+  refuse_unsupported_in_completions(fields);
   read_common(fields, request);
   request.prompts = read_prompts(fields);
   request.top_logprobs = static_cast<int>(fields.integer("logprobs", 0, kMaxTopLogprobs).value_or(-1));

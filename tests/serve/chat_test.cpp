@@ -317,6 +317,15 @@ TEST(Completions, TextIdsAndLists) {
       << "OpenAI's default";
 }
 
+TEST(Completions, BothNamesOfMaxTokensCut) {
+  TestServer server;
+  for (const char* name : {"max_tokens", "max_completion_tokens"}) {
+    const Json json = post(server, kCompletions, Json{{"prompt", "abc"}, {name, 3}}.dump()).json();
+    EXPECT_EQ(json["choices"][0]["finish_reason"], "length");
+    EXPECT_EQ(json["usage"]["completion_tokens"], 3) << name;
+  }
+}
+
 TEST(Completions, ThinkingMarkersStandInTheText) {
   TestServer server;
   const char* body = R"({"prompt": "<|user|>hey<|assistant|><think>", "max_tokens": 50})";

@@ -97,35 +97,57 @@ TEST(ChatRequest, KnownFieldsThatAskNothingMayStand) {
       "accepted");
 }
 
+/// A field that is known but can't be honoured, and a value that asks for something.
+struct Unsupported {
+  const char *field, *value;
+};
+
+constexpr Unsupported kUnsupported[] = {
+    {"tools", R"([{"type": "function"}])"},
+    {"tool_choice", R"("auto")"},
+    {"functions", "[{}]"},
+    {"function_call", R"({"name": "f"})"},
+    {"response_format", R"({"type": "json_object"})"},
+    {"response_format", "{}"},
+    {"logit_bias", R"({"5": 1})"},
+    {"presence_penalty", "0.5"},
+    {"frequency_penalty", "-1"},
+    {"repetition_penalty", "1.1"},
+    {"best_of", "2"},
+    {"modalities", R"(["text", "audio"])"},
+    {"audio", R"({"voice": "x"})"},
+    {"prediction", R"({"type": "content"})"},
+    {"web_search_options", R"({"search_context_size": "low"})"},
+    {"guided_json", R"({"type": "object"})"},
+    {"guided_regex", R"("a*")"},
+    {"min_tokens", "3"},
+    {"stop_token_ids", "[1]"},
+    {"use_beam_search", "true"},
+};
+
+constexpr Unsupported kUnsupportedInChat[] = {
+    {"continue_final_message", "true"},
+    {"add_generation_prompt", "false"},
+    {"chat_template", R"("{{ x }}")"},
+};
+
+constexpr Unsupported kUnsupportedInCompletions[] = {
+    {"echo", "true"},
+    {"suffix", R"("b")"},
+    {"thinking_budget_tokens", "0"},
+    {"thinking_budget_tokens", "5"},
+};
+
+void expect_unsupported(const std::string& found, const Unsupported& asked) {
+  EXPECT_EQ(found, fmt::format("unsupported_parameter {}", asked.field)) << asked.value;
+}
+
 TEST(ChatRequest, NamesTheFieldThatIsNotSupported) {
-  const std::pair<const char*, const char*> fields[] = {
-      {"tools", R"([{"type": "function"}])"},
-      {"tool_choice", R"("auto")"},
-      {"functions", "[{}]"},
-      {"function_call", R"({"name": "f"})"},
-      {"response_format", R"({"type": "json_object"})"},
-      {"response_format", "{}"},
-      {"logit_bias", R"({"5": 1})"},
-      {"presence_penalty", "0.5"},
-      {"frequency_penalty", "-1"},
-      {"repetition_penalty", "1.1"},
-      {"best_of", "2"},
-      {"modalities", R"(["text", "audio"])"},
-      {"audio", R"({"voice": "x"})"},
-      {"prediction", R"({"type": "content"})"},
-      {"guided_json", R"({"type": "object"})"},
-      {"guided_regex", R"("a*")"},
-      {"min_tokens", "3"},
-      {"stop_token_ids", "[1]"},
-      {"use_beam_search", "true"},
-      {"continue_final_message", "true"},
-      {"add_generation_prompt", "false"},
-      {"chat_template", R"("{{ x }}")"},
+  const auto expect = [](const Unsupported& asked) {
+    expect_unsupported(chat_refusal(fmt::format("\"{}\": {}", asked.field, asked.value)), asked);
   };
-  for (const auto& [field, value] : fields) {
-    EXPECT_EQ(chat_refusal(fmt::format("\"{}\": {}", field, value)),
-              fmt::format("unsupported_parameter {}", field));
-  }
+  for (const Unsupported& asked : kUnsupported) expect(asked);
+  for (const Unsupported& asked : kUnsupportedInChat) expect(asked);
 }
 
 TEST(ChatRequest, TypesAreStrict) {
@@ -292,13 +314,39 @@ TEST(CompletionRequest, Prompts) {
   EXPECT_EQ(completion_refusal(many + "]}"), "invalid_value prompt");
 }
 
+TEST(CompletionRequest, NamesTheFieldThatIsNotSupported) {
+  const auto expect = [](const Unsupported& asked) {
+    expect_unsupported(
+        completion_refusal(fmt::format(R"({{"prompt": "a", "{}": {}}})", asked.field, asked.value)), asked);
+  };
+  for (const Unsupported& asked : kUnsupported) expect(asked);
+  for (const Unsupported& asked : kUnsupportedInCompletions) expect(asked);
+}
+
+TEST(CompletionRequest, KnownFieldsThatAskNothingMayStand) {
+  EXPECT_EQ(
+      completion_refusal(
+          R"({"prompt": "a", "tools": [], "tool_choice": "none", "functions": [], "function_call": "none",
+              "modalities": ["text"], "echo": false, "suffix": "", "thinking_budget_tokens": null})"),
+      "accepted");
+}
+
+TEST(CompletionRequest, OfTheNamesOfMaxTokensTheNewerWins) {
+  const auto most = [](const std::string& fields) {
+    return parse_completion_request(R"({"prompt": "a")" + fields + "}").max_tokens;
+  };
+  EXPECT_EQ(most(""), std::nullopt);
+  EXPECT_EQ(most(R"(, "max_tokens": 5)"), 5);
+  EXPECT_EQ(most(R"(, "max_completion_tokens": 7)"), 7);
+  EXPECT_EQ(most(R"(, "max_tokens": 5, "max_completion_tokens": 7)"), 7);
+  EXPECT_EQ(completion_refusal(R"({"prompt": "a", "max_completion_tokens": 0})"),
+            "invalid_value max_completion_tokens");
+}
+
 TEST(CompletionRequest, ItsOwnFields) {
   EXPECT_EQ(parse_completion_request(R"({"prompt": "a", "logprobs": 5})").top_logprobs, 5);
   EXPECT_EQ(parse_completion_request(R"({"prompt": "a", "logprobs": 0})").top_logprobs, 0);
   EXPECT_EQ(completion_refusal(R"({"prompt": "a", "logprobs": true})"), "invalid_type logprobs");
-  EXPECT_EQ(completion_refusal(R"({"prompt": "a", "echo": true})"), "unsupported_parameter echo");
-  EXPECT_EQ(completion_refusal(R"({"prompt": "a", "suffix": "b"})"), "unsupported_parameter suffix");
-  EXPECT_EQ(completion_refusal(R"({"prompt": "a", "echo": false, "suffix": ""})"), "accepted");
 }
 
 TEST(ApiError, IsAlwaysValidJson) {
