@@ -50,6 +50,11 @@ class ExitCodes(unittest.TestCase):
         self.assertEqual(tern().returncode, 2)
         self.assertEqual(tern('serve', '--parallel', '-1').returncode, 2)
 
+    def assert_wrong_usage(self, done, option, value):
+        self.assertEqual(done.returncode, 2, (option, value, done.stderr))
+        self.assertIn(option, done.stderr)
+        self.assertIn(value, done.stderr)
+
     def test_a_missing_file_is_1_and_named(self):
         done = tern('inspect', '/no/such/file.gguf')
         self.assertEqual(done.returncode, 1)
@@ -66,9 +71,25 @@ class ExitCodes(unittest.TestCase):
     def test_absurd_parameters_are_refused_by_name(self):
         for option, value in (('--temperature', '-1'), ('--temperature', 'nan'), ('--top-p', '7'), ('--min-p', '-0.5'), ('--top-k', '-3')):
             done = tern('run', option, value, 'red shoes')
-            self.assertNotEqual(done.returncode, 0, option)
-            self.assertIn(option.strip('-').replace('-', '_'), done.stderr.replace('-', '_'), option)
-        self.assertEqual(tern('run', '--think', 'maybe', 'red shoes').returncode, 3)
+            self.assert_wrong_usage(done, option, value)
+
+    def test_a_wrong_value_is_wrong_usage_and_its_option_is_named(self):
+        for command, option, value in (
+            (['run', 'red shoes'], '--think', 'maybe'), (['run', 'red shoes'], '--think', '-3'),
+            (['run', 'red shoes'], '--isa', 'sse'), (['run', 'red shoes'], '--threads', 'many'),
+            (['run', 'red shoes'], '--max-tokens', '-1'), (['run', 'red shoes'], '--seed', 'x'),
+            (['eval', 'search'], '--noise', '5'), (['eval', 'search'], '--noise', '3..1'), (['eval', 'search'], '--think', 'maybe'),
+            (['eval', 'search'], '--isa', 'sse'), (['eval', 'search'], '--n', '0'), (['eval', 'search'], '--split', 'train'),
+            (['serve'], '--port', '99999'), (['serve'], '--port', '-1'), (['serve'], '--isa', 'sse'),
+            (['serve'], '--cache-mem', 'lots'), (['serve'], '--cache-mem', '99999999999T'), (['serve'], '--ctx', '-1'),
+        ):
+            self.assert_wrong_usage(tern(*command, f'{option}={value}'), option, value)
+
+    def test_no_question_is_wrong_usage(self):
+        for command, given in ((['run'], ''), (['run'], '\n \t\r\n\n'), (['run', '--json'], '\n'), (['run', ''], ''), (['run', '  '], 'red shoes')):
+            done = subprocess.run([TERN, *command], input=given, capture_output=True, text=True, timeout=60)
+            self.assertEqual((done.returncode, done.stdout), (2, ''), (command, given))
+            self.assertIn('no question', done.stderr)
 
 
 class Run(unittest.TestCase):
