@@ -19,6 +19,10 @@ void Progress::update(double share, const std::string& text) {
   text_ = text;
   const double pause = terminal_ ? 0.1 : 30.0;
   const TimePoint now = Clock::now();
+  if (first_share_ < 0) {
+    first_share_ = share_;
+    start_ = now;
+  }
   if (drawn_ != TimePoint{} ? seconds_between(drawn_, now) < pause
                             : !terminal_ && seconds_between(start_, now) < pause)
     return;
@@ -29,10 +33,8 @@ void Progress::update(double share, const std::string& text) {
 void Progress::draw() {
   constexpr int kWidth = 30;
   const int filled = static_cast<int>(share_ * kWidth);
-  const double elapsed = seconds_since(start_);
-  const std::string left = share_ > 0.01 && share_ < 1
-                               ? fmt::format(", {} left", duration_text(elapsed * (1 - share_) / share_))
-                               : std::string();
+  const std::optional<double> seconds = seconds_left(seconds_since(start_), first_share_, share_);
+  const std::string left = seconds ? fmt::format(", {} left", duration_text(*seconds)) : std::string();
   fmt::print(stderr, "{}{} [{:.<{}}] {:3.0f}%  {}{}{}", terminal_ ? "\r\x1b[K" : "", label_,
              std::string(filled, '#'), kWidth, share_ * 100, text_, left, terminal_ ? "" : "\n");
   std::fflush(stderr);
@@ -44,6 +46,11 @@ void Progress::finish() {
   if (drawn_ == TimePoint{}) return;
   draw();
   if (terminal_) std::fputc('\n', stderr);
+}
+
+std::optional<double> seconds_left(double elapsed, double first, double share) {
+  if (share - first < 0.01 || share >= 1) return std::nullopt;
+  return elapsed * (1 - share) / (share - first);
 }
 
 std::string duration_text(double seconds) {

@@ -12,6 +12,14 @@ TEST(Progress, DurationsReadAsClocks) {
   EXPECT_EQ(duration_text(3723), "1:02:03");
 }
 
+TEST(Progress, TimeLeftIsReckonedFromWhereTheWorkWentOn) {
+  EXPECT_DOUBLE_EQ(seconds_left(10, 0, 0.25).value(), 30);
+  EXPECT_DOUBLE_EQ(seconds_left(10, 0.5, 0.75).value(), 10) << "resumed in the middle";
+  EXPECT_FALSE(seconds_left(10, 0, 0));
+  EXPECT_FALSE(seconds_left(10, 0.5, 0.505)) << "too little to tell";
+  EXPECT_FALSE(seconds_left(10, 0, 1));
+}
+
 TEST(Progress, IsSilentForWhatEndsAtOnceOffTheTerminal) {
   testing::internal::CaptureStderr();
   {
