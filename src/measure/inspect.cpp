@@ -2,32 +2,16 @@
 
 #include <algorithm>
 
-#include "base/checked.h"
 #include "base/error.h"
-#include "kernels/kernels.h"
+#include "engine/engine.h"
 #include "text/chat.h"
+#include "text/vocabulary.h"
 
 namespace tern {
 namespace {
 
-bool has_ending(std::string_view text, std::string_view ending) {
-  return text.size() >= ending.size() && text.substr(text.size() - ending.size()) == ending;
-}
-
 bool is_routed_expert(const GgufTensor& tensor) {
   return tensor.name.find("_exps.") != std::string::npos;
-}
-
-/// Bytes of this tensor once loaded: matrices in packed panels, vectors as floats. The key half of MLA's
-/// decompression is kept a second time, as floats, for prompts.
-uint64_t loaded_bytes(const GgufTensor& tensor, DType type) {
-  const uint64_t elements = tensor.elements();
-  if (elements == 0) return 0;
-  if (tensor.dims.size() < 2 || tensor.name == "token_embd.weight") return row_bytes(type, elements);
-  const uint64_t cols = tensor.dims[0];
-  uint64_t bytes = packed_bytes(type, elements / cols, cols);
-  if (has_ending(tensor.name, "attn_k_b.weight")) bytes += 4 * elements;
-  return bytes;
 }
 
 void count_tensors(const GgufFile& file, Inspection& result) {
@@ -43,16 +27,6 @@ void count_tensors(const GgufFile& file, Inspection& result) {
       result.active_weights += elements / result.experts * result.experts_used;
     } else if (tensor.name != "token_embd.weight" || tied) {
       result.active_weights += elements;  // of an untied embedding one row is read, which counts as nothing
-    }
-    const auto type = find_dtype(tensor.ggml_type);
-    if (!type) {
-      result.refused = fmt::format("{} has type {}, which tern does not run", tensor.name,
-                                   ggml_type_name(tensor.ggml_type));
-      continue;
-    }
-    result.weights_memory += loaded_bytes(tensor, type->type);
-    if (tied && tensor.name == "token_embd.weight" && tensor.dims.size() == 2) {
-      result.weights_memory += packed_bytes(type->type, tensor.dims[1], tensor.dims[0]);
     }
   }
 }
@@ -72,17 +46,14 @@ void read_shape(const GgufFile& file, Inspection& result) {
   result.expert_groups = number("expert_group_count");
   result.dense_layers = number("leading_dense_block_count");
   if (result.experts > 0) result.gate = number("expert_gating_func") == 2 ? "sigmoid" : "softmax";
-  if (arch == "deepseek2") {
-    const uint64_t row = checked_add(result.kv_rank, number("rope.dimension_count"), "cache row");
-    result.cache_bytes_per_token = checked_mul(checked_mul(4, result.layers, "cache"), row, "cache");
-    checked_mul(result.cache_bytes_per_token, result.context, "cache of a full context");
-  }
 }
 
 void read_text(const GgufFile& file, Inspection& result) {
   result.tokenizer = file.string_or("tokenizer.ggml.model", "");
   result.pre_tokenizer = file.string_or("tokenizer.ggml.pre", "");
   result.chat_template = file.string_or("tokenizer.chat_template", "");
+  const GgufTensor* embedding = file.find_tensor("token_embd.weight");
+  if (embedding && embedding->dims.size() == 2) result.vocab = embedding->dims[1];
   if (!file.find("tokenizer.ggml.tokens")) return;
   const auto& tokens = file.get_strings("tokenizer.ggml.tokens");
   result.vocab = tokens.size();
@@ -90,6 +61,46 @@ void read_text(const GgufFile& file, Inspection& result) {
     return std::find(tokens.begin(), tokens.end(), token) != tokens.end();
   };
   result.thinks = has(kThinkToken) && has(kEndThinkToken);
+}
+
+uint64_t cache_bytes(const ModelShape& model, int sequences) {
+  const int pages = sequences * PagedCache::pages_for(model.context);
+  return PagedCache::bytes_for({model.layers, model.cache_row, pages, sequences, model.context});
+}
+
+/// What running the model takes; throws what loading it would.
+void measure_memory(const GgufFile& file, Inspection& result) {
+  const ModelShape model = measure_model(file);
+  const int sequences = EngineOptions{}.parallel;
+  result.cache_memory = cache_bytes(model, sequences);
+  result.cache_full_context = cache_bytes(model, 1);
+  result.cache_bytes_per_token = uint64_t{4} * model.cache_row * model.layers;
+  result.cache_sequences = sequences;
+  result.weights_memory = model.packed_bytes;
+  result.active_weights = model.active_weights;
+}
+
+/// The message of what `call` throws, without the file's name; "" where it throws nothing.
+template <typename Call>
+std::string complaint(const GgufFile& file, Call&& call) {
+  try {
+    call();
+    return "";
+  } catch (const Error& error) {
+    const std::string message = error.what(), start = file.name() + ": ";
+    return message.starts_with(start) ? message.substr(start.size()) : message;
+  }
+}
+
+std::string refusal(const GgufFile& file, Inspection& result) {
+  const std::string model = complaint(file, [&] { measure_memory(file, result); });
+  if (!model.empty()) return model;
+  const std::string tokenizer = complaint(file, [&] { Tokenizer(read_vocabulary(file)); });
+  if (tokenizer.empty()) return "";
+  const bool has_one = file.find("tokenizer.ggml.model") != nullptr;
+  return fmt::format("the model could run, but {} ({})",
+                     has_one ? "tern can't use the file's tokenizer" : "the file has no tokenizer",
+                     tokenizer);
 }
 
 std::string bytes_text(uint64_t bytes) {
@@ -116,14 +127,10 @@ Inspection inspect(const GgufFile& file) {
   result.file_bytes = file.file_bytes();
   result.architecture = file.string_or("general.architecture", "");
   result.model_name = file.string_or("general.name", "");
-  if (result.architecture != "deepseek2") {
-    result.refused = result.architecture.empty()
-                         ? "general.architecture is missing"
-                         : fmt::format("architecture {} is not supported yet", result.architecture);
-  }
   read_shape(file, result);
   count_tensors(file, result);
   read_text(file, result);
+  result.refused = refusal(file, result);
   return result;
 }
 
@@ -158,12 +165,12 @@ std::string to_text(const Inspection& i) {
          fmt::format("{}{}{}", i.tokenizer, i.pre_tokenizer.empty() ? "" : ", " + i.pre_tokenizer,
                      i.thinks ? ", thinks" : ""));
   line("template", i.chat_template.empty() ? "none" : fmt::format("{} bytes", i.chat_template.size()));
-  line("memory",
-       fmt::format("{} of weights{}", bytes_text(i.weights_memory),
-                   i.cache_bytes_per_token ? fmt::format(" + {} of cache a token ({} for one full context)",
-                                                         bytes_text(i.cache_bytes_per_token),
-                                                         bytes_text(i.cache_bytes_per_token * i.context))
-                                           : ""));
+  if (i.cache_sequences == 0) return out;  // nobody knows what a refused model would take
+  line("memory", fmt::format("{} of weights + {} of cache; the buffers of a batch come on top",
+                             bytes_text(i.weights_memory), bytes_text(i.cache_memory)));
+  line("cache", fmt::format("for {} sequences of {} tokens, the default of tern serve: {} a token, {} each",
+                            i.cache_sequences, i.context, bytes_text(i.cache_bytes_per_token),
+                            bytes_text(i.cache_full_context)));
   return out;
 }
 
@@ -171,6 +178,14 @@ nlohmann::ordered_json to_json(const Inspection& i) {
   nlohmann::ordered_json types = nlohmann::ordered_json::object();
   for (const auto& [name, count] : i.types) {
     types[name] = {{"tensors", count.tensors}, {"weights", count.weights}, {"bytes", count.bytes}};
+  }
+  nlohmann::ordered_json memory;  // null where nobody knows what a refused model would take
+  if (i.cache_sequences > 0) {
+    memory = {{"weights", i.weights_memory},
+              {"cache", i.cache_memory},
+              {"cache_sequences", i.cache_sequences},
+              {"cache_per_token", i.cache_bytes_per_token},
+              {"cache_full_context", i.cache_full_context}};
   }
   return {{"file", i.file},
           {"gguf_version", i.gguf_version},
@@ -198,10 +213,7 @@ nlohmann::ordered_json to_json(const Inspection& i) {
           {"types", types},
           {"tokenizer", {{"model", i.tokenizer}, {"pre", i.pre_tokenizer}, {"thinks", i.thinks}}},
           {"chat_template", i.chat_template},
-          {"memory",
-           {{"weights", i.weights_memory},
-            {"cache_per_token", i.cache_bytes_per_token},
-            {"cache_full_context", i.cache_bytes_per_token * i.context}}}};
+          {"memory", memory}};
 }
 
 }  // namespace tern

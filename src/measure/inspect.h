@@ -26,13 +26,17 @@ struct Inspection {
   uint64_t weights = 0, active_weights = 0;  ///< all, and those one token uses
   std::map<std::string, TypeCount> types;    ///< by the type's name
   std::string tokenizer, pre_tokenizer, chat_template;
-  bool thinks = false;          ///< has <think> and </think>
-  uint64_t weights_memory = 0;  ///< bytes, packed
-  uint64_t cache_bytes_per_token = 0;
+  bool thinks = false;  ///< has <think> and </think>
+  /// Bytes as the loader takes them; 0 where the model is refused.
+  uint64_t weights_memory = 0;
+  uint64_t cache_bytes_per_token = 0, cache_full_context = 0;
+  uint64_t cache_memory = 0;  ///< for `cache_sequences` full contexts, which a server takes by default
+  int cache_sequences = 0;
   std::string refused;  ///< why tern does not run it; empty where it does
 };
 
-/// Reads metadata and the tensor table only. Throws Error{bad_input} for metadata of the wrong kind.
+/// Reads metadata and the tensor table only. Throws Error{bad_input} for metadata of the wrong kind; what
+/// load_model and the tokenizer would throw becomes `refused`.
 Inspection inspect(const GgufFile& file);
 
 std::string to_text(const Inspection& inspection);

@@ -24,6 +24,10 @@ uint64_t floats_needed(const PagedCache::Shape& shape) {
 
 }  // namespace
 
+uint64_t PagedCache::bytes_for(const Shape& shape) {
+  return floats_needed(shape) * sizeof(float);
+}
+
 PagedCache::PagedCache(const Shape& shape) : shape_(shape) {
   const uint64_t floats = floats_needed(shape);
   try {

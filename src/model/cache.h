@@ -29,6 +29,8 @@ class PagedCache {
 
   const Shape& shape() const { return shape_; }
   int free_pages() const { return static_cast<int>(free_.size()); }
+  /// What a cache of this shape takes. Throws Error{limit} for a shape that can't be.
+  static uint64_t bytes_for(const Shape& shape);
   static int pages_for(int tokens) { return (tokens + kPageTokens - 1) / kPageTokens; }
 
   int length(SequenceId sequence) const { return lengths_[sequence]; }

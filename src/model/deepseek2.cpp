@@ -57,6 +57,19 @@ int checked_batch(int max_batch) {
   fail(ErrorKind::bad_input, "model: max_batch: expected 1 to {}, found {}", kMost, max_batch);
 }
 
+ModelShape public_shape(const GgufFile& file, const Deepseek2Shape& shape, const Deepseek2Weights& weights) {
+  const bool tied = file.find_tensor("output.weight") == nullptr;
+  return {.architecture = "deepseek2",
+          .vocab = shape.vocab,
+          .hidden = shape.hidden,
+          .layers = shape.layers,
+          .context = shape.context,
+          .cache_row = shape.attention.cache_row(),
+          .weights = weights.weights,
+          .active_weights = active_weights(shape, weights.weights, tied),
+          .packed_bytes = weights.memory.bytes()};
+}
+
 Deepseek2::Deepseek2(const GgufFile& file, const ModelOptions& options)
     : shape_(read_deepseek2_shape(file)),
       options_(options),
@@ -71,16 +84,7 @@ Deepseek2::Deepseek2(const GgufFile& file, const ModelOptions& options)
   if (shape_.dense_layers > 0) dense_.reserve(tokens, hidden, shape_.dense_ff);
   activations_.reserve(tokens, hidden);
   for (auto* buffer : {&x_, &normed_, &delta_}) buffer->resize(tokens * hidden);
-  const bool tied = file.find_tensor("output.weight") == nullptr;
-  public_shape_ = {.architecture = "deepseek2",
-                   .vocab = shape_.vocab,
-                   .hidden = shape_.hidden,
-                   .layers = shape_.layers,
-                   .context = shape_.context,
-                   .cache_row = shape_.attention.cache_row(),
-                   .weights = weights_->weights,
-                   .active_weights = active_weights(shape_, weights_->weights, tied),
-                   .packed_bytes = weights_->memory.bytes()};
+  public_shape_ = public_shape(file, shape_, *weights_);
 }
 
 void Deepseek2::forward(std::span<const BatchToken> batch, PagedCache& cache, float* logits) {
@@ -173,6 +177,12 @@ void Deepseek2::report_routes(int layer, size_t tokens) {
 
 std::unique_ptr<Model> load_deepseek2(const GgufFile& file, const ModelOptions& options) {
   return std::make_unique<Deepseek2>(file, options);
+}
+
+ModelShape measure_deepseek2(const GgufFile& file) {
+  const Deepseek2Shape shape = read_deepseek2_shape(file);
+  ThreadTeam alone(1);
+  return public_shape(file, shape, *load_deepseek2_weights(file, shape, alone, WeightMemory::counting()));
 }
 
 }  // namespace tern

@@ -50,13 +50,15 @@ struct Deepseek2Weights {
   uint64_t weights = 0;  ///< in the file's tensors
 };
 
-/// Throws as TensorReader, and Error{unsupported} for tensors that the architecture has no place for.
+/// Into `memory`, which may only count. Throws as TensorReader, and Error{unsupported} for tensors that the
+/// architecture has no place for.
 std::unique_ptr<Deepseek2Weights> load_deepseek2_weights(const GgufFile& file, const Deepseek2Shape& shape,
-                                                         ThreadTeam& team);
+                                                         ThreadTeam& team, WeightMemory memory = {});
 
 /// Weights that one token is multiplied with: all but the embedding table and the experts not chosen.
 uint64_t active_weights(const Deepseek2Shape& shape, uint64_t weights, bool tied);
 
 std::unique_ptr<Model> load_deepseek2(const GgufFile& file, const ModelOptions& options);
+ModelShape measure_deepseek2(const GgufFile& file);
 
 }  // namespace tern

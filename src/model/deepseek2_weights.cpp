@@ -36,8 +36,9 @@ MoeWeights load_moe(TensorReader& reader, const Deepseek2Shape& shape, int layer
 }  // namespace
 
 std::unique_ptr<Deepseek2Weights> load_deepseek2_weights(const GgufFile& file, const Deepseek2Shape& shape,
-                                                         ThreadTeam& team) {
+                                                         ThreadTeam& team, WeightMemory memory) {
   auto weights = std::make_unique<Deepseek2Weights>();
+  weights->memory = std::move(memory);
   TensorReader reader(file, weights->memory, team);
   const uint64_t hidden = shape.hidden, vocab = shape.vocab;
   weights->embedding = Embedding(reader, "token_embd.weight", hidden, vocab);

@@ -40,6 +40,7 @@ void ExpertStore::add_layer(TensorReader& reader, int layer, uint64_t hidden, ui
   layers_.resize(layer + 1);
   layers_[layer].extent = extent;
   layers_[layer].experts.resize(experts);
+  if (!base) return;
   const auto pack_experts = [&](size_t begin, size_t end, int) {
     for (size_t e = begin; e < end; ++e) {
       std::byte* to = base + e * extent;

@@ -12,13 +12,20 @@ float* take_floats(TensorReader& reader, uint64_t n) {
   return reinterpret_cast<float*>(reader.memory().take(checked_mul(n, sizeof(float), "keys")));
 }
 
+/// `to` {cols, rows} from `from` {rows, cols}.
+void transpose(const float* from, uint64_t rows, uint64_t cols, float* to) {
+  for (uint64_t r = 0; r < rows; ++r) {
+    for (uint64_t c = 0; c < cols; ++c) to[c * rows + r] = from[r * cols + c];
+  }
+}
+
 /// attn_k_b {nope, kv_rank, heads} and attn_v_b {kv_rank, v, heads}.
 void load_split(TensorReader& reader, const MlaShape& shape, const std::string& prefix, MlaWeights& weights) {
   const uint64_t heads = shape.heads, rank = shape.kv_rank, nope = shape.nope, v = shape.v;
   const GgufTensor& k = reader.tensor(prefix + "k_b.weight", {nope, rank, heads});
   const GgufTensor& up = reader.tensor(prefix + "v_b.weight", {rank, v, heads});
   float* up_k = take_floats(reader, k.elements());
-  decode(k.dtype(), k.data.data(), k.elements(), up_k);
+  if (up_k) decode(k.dtype(), k.data.data(), k.elements(), up_k);
   weights.up_k = up_k;
   const size_t k_head = k.data.size() / heads, v_head = up.data.size() / heads;
   for (uint64_t h = 0; h < heads; ++h) {
@@ -45,12 +52,12 @@ void load_joined(TensorReader& reader, const MlaShape& shape, const std::string&
   weights.up_k = up_k;
   for (uint64_t h = 0; h < heads; ++h) {
     const std::byte* from = kv.data.data() + h * (nope + v) * row;
-    float* transposed = up_k + h * rank * nope;
-    decode(type, from, nope * rank, natural.data());
-    for (uint64_t n = 0; n < nope; ++n) {
-      for (uint64_t r = 0; r < rank; ++r) transposed[r * nope + n] = natural[n * rank + r];
+    if (up_k) {
+      float* transposed = up_k + h * rank * nope;
+      decode(type, from, nope * rank, natural.data());
+      transpose(natural.data(), nope, rank, transposed);
+      encode(transposed_type, transposed, nope * rank, encoded.data());
     }
-    encode(transposed_type, transposed, nope * rank, encoded.data());
     weights.absorb_k.push_back(reader.pack_rows(transposed_type, encoded.data(), rank, nope));
     weights.up_v.push_back(reader.pack_rows(type, from + nope * row, v, rank));
   }

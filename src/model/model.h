@@ -51,7 +51,7 @@ struct ModelShape {
   int vocab = 0, hidden = 0, layers = 0, context = 0;
   int cache_row = 0;                         ///< floats a token and layer
   uint64_t weights = 0, active_weights = 0;  ///< numbers of parameters: all, and used for one token
-  uint64_t packed_bytes = 0;
+  uint64_t packed_bytes = 0;                 ///< memory of the weights; the norms' few floats come on top
 };
 
 class Model {
@@ -70,5 +70,9 @@ class Model {
 /// their own. Throws Error{unsupported} naming an unknown architecture or switch, Error{bad_input} for
 /// missing or misshapen tensors.
 std::unique_ptr<Model> load_model(const GgufFile& file, const ModelOptions& options);
+
+/// What the loaded model would say of itself. Runs the same loader on memory that only counts, so it reads no
+/// weights and throws the same errors.
+ModelShape measure_model(const GgufFile& file);
 
 }  // namespace tern

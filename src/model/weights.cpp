@@ -10,8 +10,18 @@
 
 namespace tern {
 
+WeightMemory WeightMemory::counting() {
+  WeightMemory memory;
+  memory.only_counts_ = true;
+  return memory;
+}
+
 std::byte* WeightMemory::take(uint64_t bytes, size_t alignment) {
   const uint64_t rounded = round_up(std::max<uint64_t>(bytes, 1), alignment);
+  if (only_counts_) {
+    bytes_ = checked_add(bytes_, rounded, "weights");
+    return nullptr;
+  }
   auto* block = static_cast<std::byte*>(std::aligned_alloc(alignment, rounded));
   if (!block)
     fail(ErrorKind::limit, "weights: {} bytes more than the {} taken are not to be had", rounded, bytes_);
@@ -49,6 +59,7 @@ const GgufTensor& TensorReader::tensor(const std::string& name, const Dims& dims
 
 std::vector<float> TensorReader::floats(const std::string& name, const Dims& dims) {
   const GgufTensor& found = tensor(name, dims);
+  if (memory_.only_counts()) return {};
   std::vector<float> values(found.elements());
   decode(found.dtype(), found.data.data(), values.size(), values.data());
   release(found);
@@ -66,6 +77,7 @@ PackedMatrix TensorReader::pack_rows(DType type, const std::byte* from, uint64_t
   PackedMatrix matrix{type, rows, cols, nullptr};
   std::byte* to = memory_.take(packed_bytes(type, rows, cols));
   matrix.data = to;
+  if (!to) return matrix;
   const size_t panel_bytes = packed_panel_bytes(type, cols);
   const size_t from_row = row_bytes(type, cols);
   const auto pack_panels = [&](size_t begin, size_t end, int) {
@@ -97,6 +109,7 @@ Embedding::Embedding(TensorReader& reader, const std::string& name, uint64_t hid
   type_ = table.dtype();
   row_bytes_ = row_bytes(type_, hidden);
   std::byte* rows = reader.memory().take(table.data.size());
+  if (!rows) return;
   std::memcpy(rows, table.data.data(), table.data.size());
   rows_ = rows;
 }

@@ -19,6 +19,12 @@ namespace tern {
 /// Owns the blocks that packed weights lie in. Taken while loading, given back with the model.
 class WeightMemory {
  public:
+  WeightMemory() = default;
+  /// One that adds up what is taken and gives null: a loader that runs on it tells what a file needs, and
+  /// what is wrong with it, and reads no weights.
+  static WeightMemory counting();
+  bool only_counts() const { return only_counts_; }
+
   /// `bytes` of memory at a multiple of `alignment` (a power of two). Throws Error{limit} where there is
   /// none.
   std::byte* take(uint64_t bytes, size_t alignment = 64);
@@ -30,6 +36,7 @@ class WeightMemory {
   };
   std::vector<std::unique_ptr<std::byte, Free>> blocks_;
   uint64_t bytes_ = 0;
+  bool only_counts_ = false;
 };
 
 /// Reads tensors by name, each held to the dimensions the model's keys promise, and remembers which were
@@ -49,11 +56,11 @@ class TensorReader {
   /// Throws Error{bad_input} where the tensor is missing or has other dimensions (trailing ones don't count),
   /// Error{unsupported} for a type that tern does not run.
   const GgufTensor& tensor(const std::string& name, const Dims& dims);
-  /// The tensor's values as floats, whatever its type.
+  /// The tensor's values as floats, whatever its type. None on memory that only counts.
   std::vector<float> floats(const std::string& name, const Dims& dims);
   /// A matrix {cols, rows} of the file, packed in its own type.
   PackedMatrix matrix(const std::string& name, uint64_t cols, uint64_t rows);
-  /// Row-major weights that are not a tensor of the file, packed.
+  /// Row-major weights that are not a tensor of the file, packed. Not read on memory that only counts.
   PackedMatrix pack_rows(DType type, const std::byte* from, uint64_t rows, uint64_t cols);
   /// Tells the kernel that this tensor's pages of a mapped file will not be read again.
   void release(const GgufTensor& tensor) const;

@@ -2,73 +2,148 @@
 
 #include <gtest/gtest.h>
 
+#include <filesystem>
 #include <vector>
 
 #include "base/error.h"
-#include "files/gguf.h"
+#include "engine/engine.h"
+#include "tests/model/tiny_file.h"
 
 namespace tern {
 namespace {
 
-std::vector<std::byte> floats(size_t n) {
-  return std::vector<std::byte>(4 * n);
-}
-
-GgufWriter small_moe() {
-  GgufWriter writer;
-  writer.add_string("general.architecture", "deepseek2");
-  writer.add_u32("deepseek2.block_count", 2);
-  writer.add_u32("deepseek2.context_length", 64);
-  writer.add_u32("deepseek2.embedding_length", 32);
-  writer.add_u32("deepseek2.attention.kv_lora_rank", 16);
-  writer.add_u32("deepseek2.rope.dimension_count", 8);
-  writer.add_u32("deepseek2.expert_count", 4);
-  writer.add_u32("deepseek2.expert_used_count", 1);
-  writer.add_u32("deepseek2.expert_gating_func", 2);
-  writer.add_tensor("token_embd.weight", DType::f32, {32, 10}, floats(320));
-  writer.add_tensor("output.weight", DType::f32, {32, 10}, floats(320));
-  writer.add_tensor("blk.1.ffn_up_exps.weight", DType::f32, {32, 8, 4}, floats(1024));
-  return writer;
-}
-
-Inspection inspect_bytes(const GgufWriter& writer) {
-  const auto bytes = writer.bytes();
+Inspection inspect_bytes(const std::vector<std::byte>& bytes) {
   return inspect(GgufFile::parse(bytes, "test"));
 }
 
+Inspection inspect_repository(const std::string& path) {
+  return inspect(GgufFile::open(TERN_SOURCE_DIR "/" + path));
+}
+
 TEST(Inspect, CountsWeightsAndThoseOneTokenUses) {
-  const Inspection found = inspect_bytes(small_moe());
-  EXPECT_EQ(found.weights, 320u + 320u + 1024u);
-  EXPECT_EQ(found.active_weights, 320u + 256u);  // one of four experts; of an untied embedding only a row
-  EXPECT_EQ(found.types.at("F32").tensors, 3u);
+  const TinyConfig config{.experts = 4, .used = 1, .groups = 1, .groups_used = 1};
+  const TinyFile file = tiny_file(config);
+  uint64_t weights = 0;
+  for (const TinyTensor& tensor : file.tensors) weights += tensor.values.size();
+  const Inspection found = inspect_bytes(file.bytes());
+  EXPECT_EQ(found.weights, weights);
+  // Three of four experts idle in one layer; of an untied embedding only a row is read.
+  EXPECT_EQ(found.active_weights, weights - 3 * 3 * 32 * 32 - 48 * 32);
+  EXPECT_EQ(found.types.at("F32").tensors, file.tensors.size());
   EXPECT_EQ(found.gate, "sigmoid");
-  EXPECT_TRUE(found.refused.empty()) << found.refused;
 }
 
 TEST(Inspect, CacheIsTheLatentAndTheRopedKey) {
-  const Inspection found = inspect_bytes(small_moe());
-  EXPECT_EQ(found.cache_bytes_per_token, 2u * (16 + 8) * 4);
+  const Inspection found = inspect_bytes(tiny_file({.context = 500}).bytes());
+  EXPECT_EQ(found.cache_bytes_per_token, 2u * (32 + 8) * 4);
+  EXPECT_EQ(found.cache_full_context, found.cache_bytes_per_token * 512);  // in whole pages of 32
+  EXPECT_EQ(found.cache_sequences, EngineOptions{}.parallel);
+  EXPECT_EQ(found.cache_memory, found.cache_full_context * EngineOptions{}.parallel);
+}
+
+TEST(Inspect, DraftLayersTakeNoMemory) {
+  TinyFile file = tiny_file({});
+  const Inspection plain = inspect_bytes(file.bytes());
+  file.set("block_count", 3u);
+  file.set("nextn_predict_layers", 1u);
+  file.tensors.push_back({"blk.2.nextn.eh_proj.weight", {32, 32}, std::vector<float>(32 * 32)});
+  const Inspection found = inspect_bytes(file.bytes());
+  EXPECT_EQ(found.weights, plain.weights + 32 * 32);
+  EXPECT_EQ(found.weights_memory, plain.weights_memory);
+  EXPECT_EQ(found.cache_memory, plain.cache_memory);
+}
+
+TEST(Inspect, WeightsTakeWhatTheLoaderTakes) {
+  int dumps = 0;
+  for (const auto& entry :
+       std::filesystem::directory_iterator(TERN_SOURCE_DIR "/tests/model/oracles/dumps")) {
+    if (entry.path().extension() != ".gguf") continue;
+    const GgufFile file = GgufFile::open(entry.path().string());
+    EXPECT_EQ(inspect(file).weights_memory, load_model(file, {})->shape().packed_bytes) << entry.path();
+    ++dumps;
+  }
+  EXPECT_GT(dumps, 5);
+  for (const DType type : {DType::f32, DType::f16, DType::bf16, DType::q8_0}) {
+    for (const bool split : {true, false}) {
+      TinyFile tiny = tiny_file({.hidden = 64, .split = split});
+      convert(tiny, [&](size_t) { return type; });
+      const std::vector<std::byte> bytes = tiny.bytes();
+      const GgufFile file = GgufFile::parse(bytes, "tiny");
+      EXPECT_EQ(inspect(file).weights_memory, load_model(file, {})->shape().packed_bytes)
+          << ggml_type_name(static_cast<uint32_t>(type)) << (split ? "" : ", keys and values together");
+    }
+  }
+}
+
+TEST(Inspect, TheModelInTheProgramRuns) {
+  const Inspection found = inspect_repository("models/search.gguf");
+  EXPECT_EQ(found.refused, "");
+  EXPECT_TRUE(to_json(found)["runs"].get<bool>());
+  EXPECT_NE(to_text(found).find("runs here     yes"), std::string::npos) << to_text(found);
+}
+
+TEST(Inspect, AModelWithoutATokenizerDoesNotRun) {
+  const Inspection found = inspect_repository("tests/model/oracles/dumps/v2_greedy_yarn.gguf");
+  EXPECT_NE(found.refused.find("the model could run, but the file has no tokenizer"), std::string::npos)
+      << found.refused;
+  EXPECT_NE(found.refused.find("tokenizer.ggml.model"), std::string::npos) << found.refused;
+  EXPECT_FALSE(to_json(found)["runs"].get<bool>());
+  EXPECT_GT(found.vocab, 0u);  // the embedding's rows
+  EXPECT_GT(found.weights_memory, 0u);
+}
+
+TEST(Inspect, ATokenizerOfAnotherKindIsNamed) {
+  TinyFile file = tiny_file({});
+  file.keys.emplace_back("tokenizer.ggml.model", std::string("llama"));
+  const Inspection found = inspect_bytes(file.bytes());
+  EXPECT_NE(found.refused.find("the model could run, but tern can't use the file's tokenizer"),
+            std::string::npos)
+      << found.refused;
+  EXPECT_NE(found.refused.find("llama"), std::string::npos) << found.refused;
+}
+
+void expect_refused(const TinyFile& file, const std::string& why) {
+  const Inspection found = inspect_bytes(file.bytes());
+  EXPECT_EQ(found.refused.find("the model could run"), std::string::npos) << found.refused;
+  EXPECT_NE(found.refused.find(why), std::string::npos) << found.refused;
+  EXPECT_FALSE(found.refused.starts_with("test: ")) << "the file's name stands above already";
+  const auto json = to_json(found);
+  EXPECT_FALSE(json["runs"].get<bool>());
+  EXPECT_TRUE(json["memory"].is_null());
+  EXPECT_EQ(to_text(found).find("\nmemory"), std::string::npos) << to_text(found);
+}
+
+TEST(Inspect, WhatTheLoaderRefusesIsRefusedWithItsReason) {
+  TinyFile capped = tiny_file({});
+  capped.set("attn_logit_softcapping", 30.0f);
+  expect_refused(capped, "attn_logit_softcapping");
+  TinyFile stretched = tiny_file({});
+  stretched.set("rope.scaling.type", std::string("su"));
+  expect_refused(stretched, "rope.scaling.type");
+  TinyFile torn = tiny_file({});
+  torn.erase_tensor("blk.1.ffn_down_exps.weight");
+  expect_refused(torn, "blk.1.ffn_down_exps.weight");
 }
 
 TEST(Inspect, SaysWhyAnotherArchitectureDoesNotRun) {
-  GgufWriter writer;
-  writer.add_string("general.architecture", "mamba");
-  const Inspection found = inspect_bytes(writer);
-  EXPECT_NE(found.refused.find("mamba"), std::string::npos);
-  EXPECT_FALSE(to_json(found)["runs"].get<bool>());
+  TinyFile file = tiny_file({});
+  file.set("general.architecture", std::string("mamba"));
+  expect_refused(file, "mamba");
 }
 
-TEST(Inspect, AbsurdSizesAreAnErrorAndNotASmallNumber) {
-  GgufWriter absurd;
-  absurd.add_string("general.architecture", "deepseek2");
-  absurd.add_u64("deepseek2.block_count", uint64_t{1} << 40);
-  absurd.add_u64("deepseek2.attention.kv_lora_rank", uint64_t{1} << 40);
-  EXPECT_THROW(inspect_bytes(absurd), Error);
+TEST(Inspect, AbsurdSizesAreRefusedAndNotASmallNumber) {
+  TinyFile layers = tiny_file({});
+  layers.set("block_count", 4000000000u);
+  expect_refused(layers, "block_count");
+  TinyFile rank = tiny_file({});
+  rank.set("attention.kv_lora_rank", 4000000000u);
+  expect_refused(rank, "kv_lora_rank");
 }
 
 TEST(Inspect, TextNamesWhatAPersonLooksFor) {
-  const std::string text = to_text(inspect_bytes(small_moe()));
-  for (const char* word : {"architecture", "deepseek2", "experts", "memory", "F32"}) {
+  const std::string text = to_text(inspect_bytes(tiny_file({}).bytes()));
+  for (const char* word : {"architecture", "deepseek2", "experts", "of weights", "of cache", "F32",
+                           "8 sequences of 512 tokens"}) {
     EXPECT_NE(text.find(word), std::string::npos) << word << " is missing from\n" << text;
   }
 }

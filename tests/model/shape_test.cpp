@@ -3,6 +3,7 @@
 
 #include "model/deepseek2.h"
 #include "tests/model/allocations.h"
+#include "tests/model/oracles.h"
 #include "tests/model/runner.h"
 #include "tests/model/tiny_file.h"
 
@@ -35,6 +36,43 @@ TEST(Shape, OfATinyModel) {
   EXPECT_EQ(shape.weights, weights);
   EXPECT_EQ(shape.active_weights, weights - 5 * 3 * 32 * 32);  // five of eight experts idle in one layer
   EXPECT_GT(shape.packed_bytes, weights * 4);
+}
+
+void expect_measured_as_loaded(const GgufFile& file, const std::string& what) {
+  const ModelShape measured = measure_model(file);
+  const ModelShape loaded = load_model(file, {})->shape();
+  EXPECT_EQ(measured.packed_bytes, loaded.packed_bytes) << what;
+  EXPECT_EQ(measured.weights, loaded.weights) << what;
+  EXPECT_EQ(measured.active_weights, loaded.active_weights) << what;
+  EXPECT_EQ(measured.vocab, loaded.vocab) << what;
+  EXPECT_EQ(measured.layers, loaded.layers) << what;
+  EXPECT_EQ(measured.context, loaded.context) << what;
+  EXPECT_EQ(measured.cache_row, loaded.cache_row) << what;
+}
+
+TEST(Shape, MeasuredIsTheSameAsLoaded) {
+  for (const std::string& name : oracle_names()) expect_measured_as_loaded(read_oracle(name).file, name);
+  for (const DType type : {DType::f32, DType::f16, DType::bf16, DType::q8_0}) {
+    for (const bool split : {true, false}) {
+      TinyFile tiny = tiny_file({.hidden = 64, .split = split});
+      convert(tiny, [&](size_t) { return type; });
+      const std::vector<std::byte> bytes = tiny.bytes();
+      expect_measured_as_loaded(
+          GgufFile::parse(bytes, "tiny"),
+          std::string(ggml_type_name(static_cast<uint32_t>(type))) + (split ? "" : ", k and v together"));
+    }
+  }
+}
+
+TEST(Shape, MeasuringTakesNoMemoryForWeights) {
+  const std::vector<std::byte> bytes = tiny_file({.vocab = 4096, .hidden = 256}).bytes();
+  const GgufFile file = GgufFile::parse(bytes, "tiny");
+  ThreadTeam alone(1);
+  const auto weights =
+      load_deepseek2_weights(file, read_deepseek2_shape(file), alone, WeightMemory::counting());
+  EXPECT_GT(weights->memory.bytes(), uint64_t{2} * 4096 * 256 * 4);
+  EXPECT_EQ(weights->output.data, nullptr);
+  EXPECT_EQ(weights->layers[0].attention.up_k, nullptr);
 }
 
 TEST(Paths, AreChosenByArithmetic) {
