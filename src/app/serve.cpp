@@ -6,6 +6,8 @@
 #include <fmt/format.h>
 
 #include "app/commands.h"
+#include "measure/inspect.h"
+#include "model/cache.h"
 
 namespace tern::app {
 namespace {
@@ -18,6 +20,21 @@ struct ServeArguments {
   std::string cache_memory;
 };
 
+/// What only the model makes impossible. Throws CLI::ValidationError that names the option.
+void check_fits(const Inspection& model, const EngineOptions& options) {
+  if (!model.refused.empty()) return;  // the engine says why
+  if (options.context > 0 && static_cast<uint64_t>(options.context) > model.context) {
+    throw CLI::ValidationError(
+        "--ctx", fmt::format("{} tokens, but the model reaches {}", options.context, model.context));
+  }
+  const uint64_t page = model.cache_bytes_per_token * PagedCache::kPageTokens;
+  if (options.cache_bytes > 0 && options.cache_bytes < page) {
+    throw CLI::ValidationError(
+        "--cache-mem", fmt::format("{} bytes, but {} tokens of this model take {}", options.cache_bytes,
+                                   PagedCache::kPageTokens, page));
+  }
+}
+
 void serve(ServeArguments& arguments) {
   arguments.model.apply(arguments.engine);
   if (!arguments.cache_memory.empty()) arguments.engine.cache_bytes = parse_size(arguments.cache_memory);
@@ -25,6 +42,8 @@ void serve(ServeArguments& arguments) {
   arguments.serve.handle_signals = true;
 
   const GgufFile file = arguments.model.open();
+  if (arguments.engine.context > 0 || arguments.engine.cache_bytes > 0)
+    check_fits(inspect(file), arguments.engine);
   Engine engine(file, arguments.engine);
   Server server(engine, arguments.serve);
   fmt::print(stderr, "tern: {} on {}/v1, {} tokens of context, {} streams at once\n", arguments.serve.alias,

@@ -85,6 +85,12 @@ class ExitCodes(unittest.TestCase):
         ):
             self.assert_wrong_usage(tern(*command, f'{option}={value}'), option, value)
 
+    def test_a_value_that_the_model_makes_impossible_is_wrong_usage_too(self):
+        done = tern('serve', '--port', '0', '--ctx', '10000000')
+        self.assert_wrong_usage(done, '--ctx', '10000000')
+        self.assertRegex(done.stderr, r'the model reaches \d+')
+        self.assert_wrong_usage(tern('serve', '--port', '0', '--cache-mem', '16'), '--cache-mem', '16 bytes')
+
     def test_no_question_is_wrong_usage(self):
         for command, given in ((['run'], ''), (['run'], '\n \t\r\n\n'), (['run', '--json'], '\n'), (['run', ''], ''), (['run', '  '], 'red shoes')):
             done = subprocess.run([TERN, *command], input=given, capture_output=True, text=True, timeout=60)
