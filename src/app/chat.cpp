@@ -34,7 +34,8 @@ class CatchInterrupt {
 /// One line from the terminal; an empty one where Ctrl-C gave it up, nothing at end of input.
 std::optional<std::string> read_line(const char* prompt) {
   interrupted = false;
-  // libedit shows the prompt before it takes the terminal over: what is typed in between, Ctrl-D say, would be lost.
+  // libedit shows the prompt before it takes the terminal over: what is typed in between, Ctrl-D say, would
+  // be lost.
   ::rl_prep_terminal(1);
   const std::unique_ptr<char, decltype(&std::free)> line(::readline(prompt), std::free);
   if (!line && interrupted) {
