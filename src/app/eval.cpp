@@ -2,6 +2,8 @@
 #include <fmt/format.h>
 
 #include <charconv>
+#include <filesystem>
+#include <optional>
 
 #include "app/commands.h"
 #include "base/atomic_file.h"
@@ -40,9 +42,15 @@ std::vector<int> parse_noise(const std::string& text) {
   return levels;
 }
 
+/// Opened before the evaluation, which takes a while: a bad path fails at once.
+std::optional<AtomicFile> open_export(const std::string& path) {
+  if (path.empty()) return std::nullopt;
+  if (std::filesystem::is_directory(path)) fail(ErrorKind::io, "{}: expected a file, found a folder", path);
+  return std::optional<AtomicFile>(std::in_place, path);
+}
+
 /// One JSON line an example: what was asked, what is right, what the model said.
-void export_answers(const std::string& path, const SearchReport& report) {
-  AtomicFile file(path);
+void export_answers(AtomicFile& file, const SearchReport& report) {
   for (const SearchAnswer& answer : report.answers) {
     auto line = nlohmann::ordered_json::parse(search::example_line(answer.example));
     line["model"] = {{"thinking", answer.reply.thinking},
@@ -56,18 +64,25 @@ void export_answers(const std::string& path, const SearchReport& report) {
   file.commit();
 }
 
+void show(Progress& bar, const SearchProgress& at) {
+  const bool judging = at.answered == at.all;
+  bar.update(at.share(), fmt::format("{} of {} queries {}", judging ? at.judged : at.answered, at.all,
+                                     judging ? "judged" : "answered"));
+}
+
 void evaluate(EvalArguments& arguments) {
   SearchEvalOptions& options = arguments.options;
   options.split = arguments.split == "test" ? search::Split::test : search::Split::dev;
   options.noise = parse_noise(arguments.noise);
   options.thinking = arguments.think == "off" ? Thinking::off : Thinking::on;
 
+  std::optional<AtomicFile> exported = open_export(arguments.exported);
   const search::World world;
   SearchExamples examples;
   if (arguments.data.empty()) {
     examples = make_search_examples(world, options);
   } else {
-    examples.seen = search::read_examples(arguments.data);
+    examples = split_search_examples(search::read_examples(arguments.data));
   }
 
   EngineOptions engine_options;
@@ -77,11 +92,10 @@ void evaluate(EvalArguments& arguments) {
   Engine engine(file, engine_options);
 
   Progress progress("eval search");
-  const SearchReport report = evaluate_search(engine, world, examples, options, [&](int done, int all) {
-    progress.update(all ? static_cast<double>(done) / all : 1, fmt::format("{} of {} queries", done, all));
-  });
+  const SearchReport report = evaluate_search(engine, world, examples, options,
+                                              [&](const SearchProgress& at) { show(progress, at); });
   progress.finish();
-  if (!arguments.exported.empty()) export_answers(arguments.exported, report);
+  if (exported) export_answers(*exported, report);
   if (arguments.json) {
     fmt::print("{}\n", to_json(report).dump(2));
   } else {
@@ -94,24 +108,35 @@ void evaluate(EvalArguments& arguments) {
 void add_eval(CLI::App& app) {
   CLI::App* eval = app.add_subcommand("eval", "Measure how well a model does a task");
   eval->require_subcommand(1);
+  eval->footer(R"(Examples:
+  tern eval search                                       500 dev queries with the embedded model
+  tern eval search --help                                all options)");
   CLI::App* search =
       eval->add_subcommand("search", "Noisy shop search: the model, a baseline of rules, and the ceiling");
   auto arguments = std::make_shared<EvalArguments>();
   arguments->model.add_to(*search);
-  search->add_option("--split", arguments->split, "dev to tune on, test to look at once at the end")
-      ->check(CLI::IsMember({"dev", "test"}))
-      ->capture_default_str();
-  search->add_option("--n", arguments->options.count, "Queries, spread evenly over the noise levels")
-      ->check(CLI::Range(1, 1000000))
-      ->capture_default_str();
-  search
-      ->add_option("--noise", arguments->noise, "Noise operators in a query: a level from 0 to 4, or a range")
-      ->check(readable_by(parse_noise))
-      ->capture_default_str();
+  CLI::Option* split =
+      search->add_option("--split", arguments->split, "dev to tune on, test to look at once at the end")
+          ->check(CLI::IsMember({"dev", "test"}))
+          ->capture_default_str();
+  CLI::Option* count =
+      search->add_option("--n", arguments->options.count, "Queries, spread evenly over the noise levels")
+          ->check(CLI::Range(1, 1000000))
+          ->capture_default_str();
+  CLI::Option* noise = search
+                           ->add_option("--noise", arguments->noise,
+                                        "Noise operators in a query: a level from 0 to 4, or a range")
+                           ->check(readable_by(parse_noise))
+                           ->capture_default_str();
   search->add_option("--think", arguments->think, "Let the model think first")
       ->check(CLI::IsMember({"on", "off"}))
       ->capture_default_str();
-  search->add_option("--data", arguments->data, "Take the examples from this JSON-lines file instead");
+  search
+      ->add_option("--data", arguments->data,
+                   "Take the examples from this JSON-lines file, as --export writes")
+      ->excludes(split)
+      ->excludes(count)
+      ->excludes(noise);
   search->add_option("--export", arguments->exported,
                      "Write every example with the model's answer to this JSON-lines file");
   search->add_flag("--json", arguments->json, "Print one JSON object");

@@ -6,6 +6,7 @@
 
 #include "base/error.h"
 #include "tasks/search/baseline.h"
+#include "tasks/search/examples_io.h"
 #include "tasks/search/oracle.h"
 
 namespace tern {
@@ -51,7 +52,8 @@ class ReplySink : public EventSink {
 
 /// The model's replies, in the examples' order.
 std::vector<Reply> ask_all(Engine& engine, const std::vector<const Example*>& examples,
-                           const SearchEvalOptions& options, const std::function<void(int, int)>& progress) {
+                           const SearchEvalOptions& options,
+                           const std::function<void(const SearchProgress&)>& progress) {
   const int all = static_cast<int>(examples.size());
   std::vector<Reply> replies(examples.size());
   std::vector<std::string> errors(examples.size());
@@ -61,7 +63,7 @@ std::vector<Reply> ask_all(Engine& engine, const std::vector<const Example*>& ex
     gate.changed.wait(lock, ready);
     const int done = gate.done;
     lock.unlock();
-    progress(done, all);
+    progress({done, 0, all});
     return done;
   };
   for (size_t i = 0; i < examples.size(); ++i) {
@@ -141,9 +143,18 @@ SearchExamples make_search_examples(const search::World& world, const SearchEval
   return examples;
 }
 
+SearchExamples split_search_examples(std::vector<Example> examples) {
+  SearchExamples split;
+  for (Example& example : examples) {
+    auto& part = search::has_unseen_noise(example) ? split.unseen : split.seen;
+    part.push_back(std::move(example));
+  }
+  return split;
+}
+
 SearchReport evaluate_search(Engine& engine, const search::World& world, const SearchExamples& examples,
                              const SearchEvalOptions& options,
-                             const std::function<void(int, int)>& progress) {
+                             const std::function<void(const SearchProgress&)>& progress) {
   std::vector<const Example*> all;
   for (const auto* part : {&examples.seen, &examples.unseen}) {
     for (const Example& example : *part) all.push_back(&example);
@@ -159,6 +170,8 @@ SearchReport evaluate_search(Engine& engine, const search::World& world, const S
     report.answers.push_back(
         judge.judge(*all[i], std::move(replies[i]), is_seen ? report.seen : report.unseen));
     if (is_seen) report.became_ambiguous = judge.ambiguous();
+    const int count = static_cast<int>(all.size());
+    progress({count, static_cast<int>(i) + 1, count});
   }
   report.oracle_ms = judge.mean_oracle_ms();
   return report;

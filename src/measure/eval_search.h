@@ -26,6 +26,8 @@ struct SearchExamples {
   std::vector<search::Example> seen, unseen;
 };
 SearchExamples make_search_examples(const search::World& world, const SearchEvalOptions& options);
+/// Those of a file, told apart by their steps.
+SearchExamples split_search_examples(std::vector<search::Example> examples);
 
 /// One example with what the model said, for export.
 struct SearchAnswer {
@@ -46,11 +48,19 @@ struct SearchReport {
   std::vector<SearchAnswer> answers;
 };
 
-/// Asks the engine greedily. `progress` is told how many of how many queries are done.
+/// How far an evaluation is: the model answers all queries, then all answers are judged.
+struct SearchProgress {
+  int answered = 0, judged = 0;
+  int all = 0;  ///< queries
+
+  double share() const { return all ? (answered + judged) / (2.0 * all) : 1; }
+};
+
+/// Asks the engine greedily.
 /// Throws Error where the model can't be asked (its chat format is not tern's).
 SearchReport evaluate_search(Engine& engine, const search::World& world, const SearchExamples& examples,
                              const SearchEvalOptions& options,
-                             const std::function<void(int done, int all)>& progress);
+                             const std::function<void(const SearchProgress&)>& progress);
 
 /// The keys of the model's overall scores, and `by_noise`, `unseen_noise`, `baseline`, `ceiling`.
 nlohmann::ordered_json to_json(const SearchReport& report);

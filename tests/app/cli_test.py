@@ -3,6 +3,7 @@
 import json, os, pty, re, select, shutil, signal, subprocess, sys, tempfile, time, unittest
 
 TERN = os.path.abspath(sys.argv.pop(1))
+ROOT = os.path.dirname(os.path.dirname(os.path.dirname(os.path.abspath(__file__))))
 
 
 def tern(*arguments, **options):
@@ -218,6 +219,45 @@ class Inspect(unittest.TestCase):
         self.assertTrue(found['runs'])
         self.assertTrue(found['tokenizer']['thinks'])
         self.assertGreater(found['weights'], found['active_weights'])
+
+    def test_a_file_that_run_refuses_does_not_run(self):
+        path = os.path.join(ROOT, 'tests/model/oracles/dumps/v2_greedy_yarn.gguf')
+        self.assertEqual(tern('run', '-m', path, 'hello').returncode, 3)
+        self.assertIn('no: the model could run, but the file has no tokenizer', tern('inspect', path).stdout)
+
+
+class Eval(unittest.TestCase):
+    def test_help_is_its_own(self):
+        shown = tern('eval', '--help').stdout
+        self.assertIn('tern eval search', shown)
+        self.assertNotIn('tern serve', shown)
+
+    def test_examples_of_a_file_are_not_chosen_again(self):
+        for option, value in (('--split', 'test'), ('--n', '8'), ('--noise', '1')):
+            done = tern('eval', 'search', '--data', '/no/such/examples.jsonl', option, value)
+            self.assertEqual(done.returncode, 2, option)
+            self.assertIn('--data', done.stderr, option)
+            self.assertIn(option, done.stderr, option)
+
+    def test_a_bad_export_path_fails_before_the_work(self):
+        with tempfile.TemporaryDirectory() as folder:
+            for path in (os.path.join(folder, 'no/such/answers.jsonl'), folder):
+                done = tern('eval', 'search', '--n', '1000000', '--export', path)  # hours, were it to begin
+                self.assertEqual(done.returncode, 1, done.stderr)
+                self.assertIn(path, done.stderr)
+            self.assertEqual(os.listdir(folder), [])
+
+    def test_exported_examples_give_the_same_figures_when_read_back(self):
+        with tempfile.TemporaryDirectory() as folder:
+            path = os.path.join(folder, 'answers.jsonl')
+            made = tern('eval', 'search', '--n', '16', '--export', path, '--json')
+            self.assertEqual(made.returncode, 0, made.stderr)
+            made = json.loads(made.stdout)
+            read = json.loads(tern('eval', 'search', '--data', path, '--json').stdout)
+        self.assertGreater(made['unseen_noise']['count'], 0)
+        for report in (made, read):
+            del report['seconds'], report['oracle_ms']
+        self.assertEqual(made, read)
 
 
 if __name__ == '__main__':

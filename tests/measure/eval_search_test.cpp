@@ -4,8 +4,10 @@
 
 #include <map>
 
+#include "tasks/search/examples_io.h"
 #include "tasks/search/world.h"
 #include "tests/engine/fakes.h"
+#include "tests/temporary_folder.h"
 
 namespace tern {
 namespace {
@@ -49,6 +51,25 @@ class Parrot {
   std::map<std::vector<int32_t>, std::vector<int32_t>> replies_;
 };
 
+/// The share never falls, stands at half when all is answered, and each judged answer is told of.
+void expect_steady(const std::vector<SearchProgress>& steps, int all) {
+  double share = 0;
+  int judged = 0;
+  for (const SearchProgress& at : steps) {
+    EXPECT_EQ(at.all, all);
+    EXPECT_GE(at.share(), share);
+    share = at.share();
+    if (at.judged == 0) {
+      EXPECT_LE(share, 0.5);
+      continue;
+    }
+    EXPECT_EQ(at.answered, all);
+    EXPECT_EQ(at.judged, ++judged);
+  }
+  EXPECT_EQ(judged, all);
+  EXPECT_EQ(share, 1);
+}
+
 SearchReport evaluate(const search::World& world, const SearchEvalOptions& options, bool honest) {
   const SearchExamples examples = make_search_examples(world, options);
   const Tokenizer tokenizer = small_tokenizer();
@@ -63,11 +84,10 @@ SearchReport evaluate(const search::World& world, const SearchEvalOptions& optio
   auto model = std::make_unique<fake::FakeModel>(parrot.script(), 1024);
   model->change_shape().vocab = tokenizer.size();
   Engine engine(std::move(model), small_tokenizer(), EngineOptions{});
-  int last = 0;
-  const SearchReport report =
-      evaluate_search(engine, world, examples, options, [&](int done, int all) { last = done * 1000 + all; });
-  const int all = static_cast<int>(examples.seen.size() + examples.unseen.size());
-  EXPECT_EQ(last, all * 1000 + all);
+  std::vector<SearchProgress> steps;
+  const SearchReport report = evaluate_search(engine, world, examples, options,
+                                              [&](const SearchProgress& at) { steps.push_back(at); });
+  expect_steady(steps, static_cast<int>(examples.seen.size() + examples.unseen.size()));
   return report;
 }
 
@@ -95,6 +115,24 @@ TEST(EvalSearch, AnInventedBrandIsCountedWithoutRepair) {
   EXPECT_EQ(report.seen.model.overall().invented_rate, 1);
   EXPECT_EQ(report.seen.model.overall().exact_match, 0);
   EXPECT_EQ(report.seen.baseline.overall().count, 24);
+}
+
+TEST(EvalSearch, ExamplesReadFromAFileAreSplitAsTheyWereMade) {
+  const SearchExamples made = make_search_examples(world(), {.count = 40});
+  std::vector<search::Example> all = made.unseen;  // in any order
+  all.insert(all.end(), made.seen.begin(), made.seen.end());
+  const TemporaryFolder folder;
+  const std::string path = folder / "examples.jsonl";
+  search::write_examples(path, all);
+  const SearchExamples back = split_search_examples(search::read_examples(path));
+  const auto expect_same = [](const auto& found, const auto& expected) {
+    ASSERT_EQ(found.size(), expected.size());
+    for (size_t i = 0; i < found.size(); ++i)
+      EXPECT_EQ(search::example_line(found[i]), search::example_line(expected[i]));
+  };
+  EXPECT_FALSE(made.unseen.empty());
+  expect_same(back.seen, made.seen);
+  expect_same(back.unseen, made.unseen);
 }
 
 TEST(EvalSearch, WithoutThinkingNoTokensAreSpentOnIt) {

@@ -33,6 +33,18 @@ TEST(ExamplesIo, RoundTrip) {
   }
 }
 
+TEST(ExamplesIo, UnseenNoiseIsKnownByItsStepsOnceReadBack) {
+  const World world;
+  for (const bool unseen : {false, true}) {
+    const Generator generator(world, {Split::dev, 1, unseen});
+    for (uint64_t i = 0; i < 200; ++i) {
+      const Example example = generator.at(i, static_cast<int>(i % 5));
+      const Example back = parse_example(example_line(example), "x");
+      EXPECT_EQ(has_unseen_noise(back), unseen && example.noise > 0) << example_line(example);
+    }
+  }
+}
+
 TEST(ExamplesIo, QueryAndAnswerAreEnough) {
   const auto example = parse_example(
       "{\"query\":\"boots\",\"answer\":{\"intent\":\"find\",\"types\":[\"boot\"]},\"mine\":1}", "x");

@@ -5,6 +5,7 @@
 
 #include "base/atomic_file.h"
 #include "base/error.h"
+#include "tasks/search/noise.h"
 
 namespace tern::search {
 namespace {
@@ -122,6 +123,12 @@ Example parse_example(std::string_view line, const std::string& where) {
                              step.text("before", true), step.text("after", true)});
   }
   return example;
+}
+
+bool has_unseen_noise(const Example& example) {
+  return std::any_of(example.steps.begin(), example.steps.end(), [](const NoiseStep& step) {
+    return step.op == noise_op_name(NoiseOp::extra_space) || step.op == noise_op_name(NoiseOp::vowel_drop);
+  });
 }
 
 std::vector<Example> read_examples(const std::string& path) {
