@@ -5,10 +5,23 @@
 
 #include <algorithm>
 #include <cmath>
+#include <string>
 
 #include "base/error.h"
 
 namespace tern::train {
+
+namespace {
+
+/// For the message: where a gradient went wrong, nothing where only the norm is too large for a float.
+std::string first_not_finite(const Parameters& parameters) {
+  for (const Parameter& item : parameters.items()) {
+    if (!item.value.grad().isfinite().all().item<bool>()) return ", that of " + item.name + " is not finite";
+  }
+  return "";
+}
+
+}  // namespace
 
 AdamW::AdamW(Parameters& parameters, const OptimizerConfig& config)
     : parameters_(parameters), config_(config) {
@@ -23,7 +36,10 @@ double AdamW::step(double learning_rate) {
   double squares = 0;
   for (const at::Tensor& gradient : parameters_.gradients()) squares += gradient.dot(gradient).item<double>();
   const double norm = std::sqrt(squares);
-  if (!std::isfinite(norm)) fail(ErrorKind::internal, "step {}: the gradient's norm is {}", steps_ + 1, norm);
+  if (!std::isfinite(norm)) {
+    fail(ErrorKind::internal, "step {}: the gradient's norm is {}{}; the weights are left as they were",
+         steps_ + 1, norm, first_not_finite(parameters_));
+  }
   const double shrink = std::min(1.0, config_.clip / (norm + 1e-12));
 
   ++steps_;

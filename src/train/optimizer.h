@@ -16,7 +16,8 @@ class AdamW {
   AdamW(Parameters& parameters, const OptimizerConfig& config);
 
   /// Clips the gradients to config.clip, updates the weights, and clears the gradients.
-  /// Returns the gradient's norm before clipping.
+  /// Returns the gradient's norm before clipping. Throws Error{internal} naming the parameter where a
+  /// gradient is not finite, before any weight or moment has changed.
   double step(double learning_rate);
 
   /// First and second moments, flat as Parameters::values(): checkpoints save them.
