@@ -42,7 +42,8 @@ T number(const SafetensorsFile& file, const std::string& path, const char* key) 
 
 }  // namespace
 
-void save_checkpoint(const std::string& path, Network& network, AdamW& optimizer, const RunState& state) {
+void save_checkpoint(const std::string& path, Network& network, AdamW& optimizer, const RunState& state,
+                     const std::vector<Setting>& settings) {
   SafetensorsWriter writer;
   for (const auto& [name, tensor] : run_tensors(network, optimizer)) {
     writer.add(name, "F32", {static_cast<uint64_t>(tensor.numel())}, tensor_bytes(tensor));
@@ -51,7 +52,20 @@ void save_checkpoint(const std::string& path, Network& network, AdamW& optimizer
   writer.add_metadata("tokens", fmt::format("{}", state.tokens));
   writer.add_metadata("seconds", fmt::format("{}", state.seconds));
   writer.add_metadata("next_index", fmt::format("{}", state.next_index));
+  for (const Setting& setting : settings) writer.add_metadata(setting.key, setting.value);
   writer.write(path);
+}
+
+void check_settings(const std::string& path, const std::vector<Setting>& settings) {
+  const SafetensorsFile file = SafetensorsFile::open(path);
+  for (const Setting& setting : settings) {
+    const auto saved = file.metadata().find(setting.key);
+    if (saved == file.metadata().end() || saved->second == setting.value) continue;
+    fail(ErrorKind::bad_input,
+         "{}: {} = {}, but the config has {}: go on with the run's own config.toml, or "
+         "begin another run in another folder",
+         path, setting.key, saved->second, setting.value);
+  }
 }
 
 RunState load_checkpoint(const std::string& path, Network& network, AdamW& optimizer) {

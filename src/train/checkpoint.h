@@ -19,11 +19,16 @@ struct RunState {
   uint64_t next_index = 0;  ///< of the first example not yet seen
 };
 
-/// Writes weights, moments, selection biases and state to `path`, atomically.
-void save_checkpoint(const std::string& path, Network& network, AdamW& optimizer, const RunState& state);
+/// Writes weights, moments, selection biases, state and `settings` to `path`, atomically.
+void save_checkpoint(const std::string& path, Network& network, AdamW& optimizer, const RunState& state,
+                     const std::vector<Setting>& settings = {});
 
 /// Fills network and optimizer. Throws Error{bad_input} naming the tensor where the file belongs to another
 /// model.
 RunState load_checkpoint(const std::string& path, Network& network, AdamW& optimizer);
+
+/// Throws Error{bad_input} naming the first of `settings` that the checkpoint was saved with another value
+/// of. One it was saved without is taken as equal.
+void check_settings(const std::string& path, const std::vector<Setting>& settings);
 
 }  // namespace tern::train

@@ -1,9 +1,11 @@
 #include "train/config.h"
 
+#include <fmt/ranges.h>
 #include <toml++/toml.h>
 
 #include <cmath>
 #include <set>
+#include <sstream>
 
 #include "base/atomic_file.h"
 #include "base/error.h"
@@ -89,10 +91,39 @@ class Section {
   std::set<std::string> taken_;
 };
 
+/// The other way: takes the values as TOML text.
+class Lines {
+ public:
+  void take(const char* key, int64_t value, int64_t, int64_t) { add(key, fmt::format("{}", value)); }
+  void take(const char* key, uint64_t value) { add(key, fmt::format("{}", value)); }
+  void take(const char* key, double value, double, double) { add(key, fmt::format("{}", value)); }
+  void take(const char* key, bool value) { add(key, fmt::format("{}", value)); }
+  void take(const char* key, const std::string& value) { add(key, quoted(value)); }
+  void take(const char* key, const std::array<double, 5>& values) {
+    add(key, fmt::format("[{}]", fmt::join(values, ", ")));
+  }
+
+  const std::vector<Setting>& lines() const { return lines_; }
+
+  static std::string quoted(const std::string& text) {
+    std::ostringstream out;
+    out << toml::value<std::string>(text);
+    return out.str();
+  }
+
+ private:
+  void add(const char* key, std::string value) { lines_.push_back({key, std::move(value)}); }
+
+  std::vector<Setting> lines_;
+};
+
 constexpr int64_t max_size = 1 << 20;
 
-void read_model(Section& in, ModelConfig& model) {
-  std::string family = "deepseek";
+// The keys of each section, for reading (Section) and for writing (Lines).
+
+template <typename Fields>
+void model_fields(Fields& in, ModelConfig& model) {
+  std::string family = model.family == Family::llama ? "llama" : "deepseek";
   in.take("family", family);
   if (family != "deepseek" && family != "llama") {
     fail(ErrorKind::bad_input, "model.family = '{}': expected 'deepseek' or 'llama'", family);
@@ -125,7 +156,8 @@ void read_model(Section& in, ModelConfig& model) {
   in.take("expert_scale", model.expert_scale, 1e-3, 1e3);
 }
 
-void read_data(Section& in, DataConfig& data) {
+template <typename Fields>
+void data_fields(Fields& in, DataConfig& data) {
   in.take("seed", data.seed);
   in.take("tokens_per_step", data.tokens_per_step, 1, 1 << 24);
   in.take("max_tokens", data.max_tokens, 8, max_size);
@@ -135,7 +167,8 @@ void read_data(Section& in, DataConfig& data) {
   in.take("vocabulary_lines", data.vocabulary_lines, 1, 10'000'000);
 }
 
-void read_optimizer(Section& in, OptimizerConfig& optimizer) {
+template <typename Fields>
+void optimizer_fields(Fields& in, OptimizerConfig& optimizer) {
   in.take("learning_rate", optimizer.learning_rate, 0, 10);
   in.take("final_ratio", optimizer.final_ratio, 0, 1);
   in.take("warmup", optimizer.warmup, 0, 1);
@@ -147,7 +180,8 @@ void read_optimizer(Section& in, OptimizerConfig& optimizer) {
   in.take("balance_rate", optimizer.balance_rate, 0, 1);
 }
 
-void read_run(Section& in, RunConfig& run) {
+template <typename Fields>
+void run_fields(Fields& in, RunConfig& run) {
   in.take("seed", run.seed);
   in.take("steps", run.steps, 0, INT64_MAX);
   in.take("minutes", run.minutes, 0, 1e6);
@@ -167,6 +201,21 @@ void read_section(const toml::table& root, const char* key, const std::string& w
   Section section(node ? *node->as_table() : empty, where);
   read(section);
   section.finish();
+}
+
+template <typename Write>
+std::vector<Setting> section_lines(Write&& write) {
+  Lines out;
+  write(out);
+  return out.lines();
+}
+
+/// Every section of `config` with its lines, in the order of the file.
+std::vector<std::pair<std::string, std::vector<Setting>>> all_lines(Config config) {
+  return {{"model", section_lines([&](Lines& out) { model_fields(out, config.model); })},
+          {"data", section_lines([&](Lines& out) { data_fields(out, config.data); })},
+          {"optimizer", section_lines([&](Lines& out) { optimizer_fields(out, config.optimizer); })},
+          {"run", section_lines([&](Lines& out) { run_fields(out, config.run); })}};
 }
 
 void expect(bool holds, const std::string& where, const std::string& what) {
@@ -193,16 +242,36 @@ Config parse_config(const std::string& text, const std::string& where) {
     expect(name->is_string(), where, "name: expected a string");
     config.name = **name->as_string();
   }
-  read_section(root, "model", where, [&](Section& in) { read_model(in, config.model); });
-  read_section(root, "data", where, [&](Section& in) { read_data(in, config.data); });
-  read_section(root, "optimizer", where, [&](Section& in) { read_optimizer(in, config.optimizer); });
-  read_section(root, "run", where, [&](Section& in) { read_run(in, config.run); });
+  read_section(root, "model", where, [&](Section& in) { model_fields(in, config.model); });
+  read_section(root, "data", where, [&](Section& in) { data_fields(in, config.data); });
+  read_section(root, "optimizer", where, [&](Section& in) { optimizer_fields(in, config.optimizer); });
+  read_section(root, "run", where, [&](Section& in) { run_fields(in, config.run); });
   check_config(config, where);
   return config;
 }
 
 Config load_config(const std::string& path) {
   return parse_config(read_file(path, 1 << 20), path);
+}
+
+std::string config_text(const Config& config) {
+  std::string text = fmt::format("name = {}\n", Lines::quoted(config.name));
+  for (const auto& [section, lines] : all_lines(config)) {
+    text += fmt::format("\n[{}]\n", section);
+    for (const Setting& line : lines) text += fmt::format("{} = {}\n", line.key, line.value);
+  }
+  return text;
+}
+
+std::vector<Setting> lasting_settings(const Config& config) {
+  std::vector<Setting> result;
+  for (const auto& [section, lines] : all_lines(config)) {
+    for (const Setting& line : lines) {
+      const std::string key = section + "." + line.key;
+      if (section == "model" || section == "data" || key == "run.seed") result.push_back({key, line.value});
+    }
+  }
+  return result;
 }
 
 void check_config(const Config& config, const std::string& where) {

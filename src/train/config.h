@@ -4,6 +4,7 @@
 #include <array>
 #include <cstdint>
 #include <string>
+#include <vector>
 
 namespace tern::train {
 
@@ -86,10 +87,22 @@ struct Config {
   RunConfig run;
 };
 
+/// A key and its value as TOML writes it.
+struct Setting {
+  std::string key, value;
+};
+
 /// Reads a TOML text. Throws Error{bad_input} naming `where`, the line and the key for unknown keys, wrong
 /// types and numbers out of range.
 Config parse_config(const std::string& text, const std::string& where);
 Config load_config(const std::string& path);
+
+/// The whole config as TOML, defaults too; parse_config reads it back.
+std::string config_text(const Config& config);
+
+/// What a run keeps from its first step to its last: model.*, data.* and run.seed. The optimizer's settings
+/// and the run's length may change.
+std::vector<Setting> lasting_settings(const Config& config);
 
 /// Throws Error{bad_input} where shapes don't fit together.
 void check_config(const Config& config, const std::string& where);

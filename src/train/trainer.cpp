@@ -31,9 +31,11 @@ void request_stop(int) {
   stop_requested = 1;
 }
 
-/// The run's vocabulary: learned once, then read from its folder, so that a resumed run has the same.
-Tokenizer run_tokenizer(const std::string& path, const search::World& world, const Config& config) {
-  if (!std::filesystem::exists(path)) {
+/// The run's vocabulary: learned at its beginning, then read from its folder, so that a resumed run has the
+/// same.
+Tokenizer run_tokenizer(const std::string& path, const search::World& world, const Config& config,
+                        bool begun) {
+  if (!begun || !std::filesystem::exists(path)) {
     GgufWriter writer;
     writer.add_string("general.architecture", "vocabulary");
     write_vocabulary(learn_vocabulary(world, config.data, config.model.vocab_size), writer);
@@ -55,6 +57,7 @@ class Run {
 
  private:
   std::string path(const char* name) const { return options_.out + "/" + name; }
+  bool begun() const { return std::filesystem::exists(path("checkpoint.safetensors")); }
   double seconds() const { return state_.seconds + seconds_since(started_); }
   void step(Prefetch& data);
   void log_steps();
@@ -92,15 +95,14 @@ at::TensorOptions device_options(const std::string& device) {
 Run::Run(const Config& config, const TrainerOptions& options)
     : config_(config),
       options_(options),
-      tokenizer_(run_tokenizer(path("vocabulary.gguf"), world_, config)),
+      tokenizer_(run_tokenizer(path("vocabulary.gguf"), world_, config, begun())),
       network_(make_network(config.model, device_options(options.device), config.run.seed)),
       stepper_(*network_, options.device == "cpu" ? options.threads : 1),
       optimizer_(network_->parameters(), config.optimizer),
       stream_(world_, tokenizer_, config.data),
       probe_(world_, tokenizer_, config.data, config.run.probe_examples),
       progress_("train") {
-  const std::string checkpoint = path("checkpoint.safetensors");
-  if (std::filesystem::exists(checkpoint)) state_ = load_checkpoint(checkpoint, *network_, optimizer_);
+  if (begun()) state_ = load_checkpoint(path("checkpoint.safetensors"), *network_, optimizer_);
   log_.emplace(path("log.jsonl"), state_.step);
   logged_tokens_ = state_.tokens;
   logged_seconds_ = state_.seconds;
@@ -108,6 +110,7 @@ Run::Run(const Config& config, const TrainerOptions& options)
 }
 
 void Run::train() {
+  progress_.update(run_progress(config_.run, state_.step, seconds()), "");
   Prefetch data(stream_, state_.next_index);
   while (!stop_requested && run_progress(config_.run, state_.step, seconds()) < 1) {
     step(data);
@@ -165,7 +168,7 @@ void Run::run_probe() {
 void Run::save() {
   RunState state = state_;
   state.seconds = seconds();
-  save_checkpoint(path("checkpoint.safetensors"), *network_, optimizer_, state);
+  save_checkpoint(path("checkpoint.safetensors"), *network_, optimizer_, state, lasting_settings(config_));
   write_file(path("loss.svg"), loss_curve_svg(read_file(path("log.jsonl")), config_.name));
   saved_at_ = Clock::now();
 }
@@ -182,14 +185,17 @@ void Run::finish() {
 
 void train_search(const Config& config, const TrainerOptions& options) {
   std::filesystem::create_directories(options.out);
-  const bool begun = std::filesystem::exists(options.out + "/checkpoint.safetensors");
+  const std::string checkpoint = options.out + "/checkpoint.safetensors";
+  const bool begun = std::filesystem::exists(checkpoint);
   if (begun && !options.resume) {
     fail(ErrorKind::bad_input,
          "{}: holds a run already; add --resume to go on with it, or name another folder", options.out);
   }
   std::signal(SIGINT, request_stop);
   std::signal(SIGTERM, request_stop);
+  if (begun) check_settings(checkpoint, lasting_settings(config));
   Run run(config, options);
+  write_file(options.out + "/config.toml", config_text(config));
   run.train();
   run.finish();
 }
@@ -202,6 +208,7 @@ std::vector<std::vector<float>> run_logits(const Config& config, const TrainerOp
     }
   }
   const c10::NoGradGuard no_grad;
+  check_settings(options.out + "/checkpoint.safetensors", lasting_settings(config));
   const auto network = make_network(config.model, device_options(options.device), config.run.seed);
   AdamW optimizer(network->parameters(), config.optimizer);
   load_checkpoint(options.out + "/checkpoint.safetensors", *network, optimizer);

@@ -20,7 +20,8 @@ struct TrainerOptions {
 };
 
 /// Runs until the config's steps or minutes are spent, or SIGINT or SIGTERM ask to stop (a checkpoint is
-/// written then), and exports. Throws Error{bad_input} where `out` holds another run and resume is not set.
+/// written then), and exports. `out` gets the config as it is run, config.toml. Throws Error{bad_input} where
+/// `out` holds a run and resume is not set, or one whose model, data or seed differ.
 void train_search(const Config& config, const TrainerOptions& options);
 
 /// The logits {tokens, vocab} of one sequence by the weights of the run's checkpoint, to hold other engines

@@ -34,6 +34,32 @@ steps = 5)",
   EXPECT_EQ(config.run.steps, 5);
 }
 
+TEST(Config, WrittenAndReadBackIsTheSame) {
+  Config changed;
+  changed.name = "a \"quoted\"\nname \\ ";
+  changed.model.tied = true;
+  changed.model.norm_eps = 1e-12;
+  changed.data.seed = INT64_MAX;
+  changed.data.noise = {0.1, 1e6, 0, 1e-9, 1};
+  changed.run.minutes = 1e6;
+  changed.run.export_type = "F16";
+  for (const Config& config : {changed, load_config(TERN_SOURCE_DIR "/configs/search.toml"),
+                               load_config(TERN_SOURCE_DIR "/configs/search-dense.toml")}) {
+    const std::string text = config_text(config);
+    const Config again = parse_config(text, "again.toml");
+    EXPECT_EQ(config_text(again), text);
+    EXPECT_EQ(again.name, config.name);
+    EXPECT_EQ(again.model.family, config.model.family);
+    EXPECT_EQ(again.model.tied, config.model.tied);
+    EXPECT_EQ(again.model.norm_eps, config.model.norm_eps);
+    EXPECT_EQ(again.data.seed, config.data.seed);
+    EXPECT_EQ(again.data.noise, config.data.noise);
+    EXPECT_EQ(again.optimizer.learning_rate, config.optimizer.learning_rate);
+    EXPECT_EQ(again.run.minutes, config.run.minutes);
+    EXPECT_EQ(again.run.export_type, config.run.export_type);
+  }
+}
+
 TEST(Config, RefusesByNameAndLine) {
   const auto refused = [](const char* text, std::initializer_list<std::string_view> mentions) {
     expect_error(ErrorKind::bad_input, mentions, [&] { parse_config(text, "c.toml"); });

@@ -134,6 +134,18 @@ class Run(unittest.TestCase):
     def test_transformers_loads_the_dense_twin_as_llama(self):
         self.check_hugging_face(LLAMA, 'LlamaForCausalLM')
 
+    def test_the_folder_holds_the_config_as_it_was_run(self):
+        out = self.path('run')
+        self.train(self.config(DEEPSEEK, 8), out, '--steps', '2', '--minutes', '3.5')
+        config = os.path.join(out, 'config.toml')
+        self.assertIn('\nsteps = 2\n', read(config))
+        self.assertIn('\nminutes = 3.5\n', read(config))
+        self.train(config, out, '--resume', '--steps', '3')
+        self.assertEqual(json.loads(read(os.path.join(out, 'log.jsonl')).splitlines()[-1])['step'], 3)
+        other = trainer('search', '--config', self.config(DEEPSEEK.replace('experts = 6', 'experts = 8'), 4), '--out', out, '--resume')
+        self.assertEqual(other.returncode, 3)
+        self.assertIn('model.experts = 6', other.stderr)
+
     def test_errors_name_the_thing(self):
         config = self.config(DEEPSEEK + 'colour = 3', 1)
         done = trainer('search', '--config', config, '--out', self.path('run'))

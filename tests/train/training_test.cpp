@@ -210,6 +210,48 @@ TEST(Run, LeavesAModelALogAndACurveAndRefusesToStartOver) {
   EXPECT_EQ(found, expected);
 }
 
+Config tiny_run() {
+  Config config;
+  config.model = tiny_deepseek();
+  config.data = small_data();
+  config.run.steps = 1;
+  config.run.probe_examples = 4;
+  return config;
+}
+
+TEST(Run, KeepsItsModelDataAndSeedAndWritesItsConfig) {
+  const TemporaryFolder folder;
+  TrainerOptions options;
+  options.out = folder / "run";
+  std::filesystem::create_directories(options.out);
+  write_file(options.out + "/vocabulary.gguf", "left by a run that was killed before its first checkpoint");
+  train_search(tiny_run(), options);
+  const std::string written = read_file(options.out + "/config.toml");
+  EXPECT_EQ(written, config_text(tiny_run()));
+
+  options.resume = true;
+  const auto refused = [&](std::initializer_list<std::string_view> mentions, auto&& change) {
+    Config config = tiny_run();
+    config.run.steps = 2;
+    change(config);
+    expect_error(ErrorKind::bad_input, mentions, [&] { train_search(config, options); });
+  };
+  refused({"model.hidden = 32", "64"}, [](Config& config) { config.model.hidden = 64; });
+  refused({"model.family", "llama"}, [](Config& config) { config.model.family = Family::llama; });
+  refused({"data.seed = 1", "2"}, [](Config& config) { config.data.seed = 2; });
+  refused({"data.noise", "0.5"}, [](Config& config) { config.data.noise[0] = 0.5; });
+  refused({"run.seed = 1", "7"}, [](Config& config) { config.run.seed = 7; });
+  EXPECT_EQ(read_file(options.out + "/config.toml"), written) << "what is refused leaves no trace";
+
+  Config longer = tiny_run();
+  longer.run.steps = 2;
+  longer.optimizer.learning_rate = 1e-3;
+  train_search(longer, options);
+  const Config last = load_config(options.out + "/config.toml");
+  EXPECT_EQ(last.run.steps, 2);
+  EXPECT_EQ(last.optimizer.learning_rate, 1e-3);
+}
+
 TEST(Log, DropsWhatCameAfterTheCheckpoint) {
   const TemporaryFolder folder;
   write_file(folder / "log.jsonl", "{\"step\":1}\n{\"step\":2}\n{\"step\":3}\n{\"st");
