@@ -166,6 +166,7 @@ void Run::run_probe() {
 }
 
 void Run::save() {
+  if (summed_ > 0) log_steps();  // a resumed run has no other record of these steps
   RunState state = state_;
   state.seconds = seconds();
   save_checkpoint(path("checkpoint.safetensors"), *network_, optimizer_, state, lasting_settings(config_));
@@ -174,7 +175,7 @@ void Run::save() {
 }
 
 void Run::finish() {
-  if (summed_ > 0) log_steps();
+  if (summed_ > 0) log_steps();  // before the probe's line
   run_probe();
   save();
   progress_.finish();

@@ -252,6 +252,21 @@ TEST(Run, KeepsItsModelDataAndSeedAndWritesItsConfig) {
   EXPECT_EQ(last.optimizer.learning_rate, 1e-3);
 }
 
+TEST(Run, LogsEveryStepOfACheckpointBeforeIt) {
+  const TemporaryFolder folder;
+  Config config = tiny_run();
+  config.run.steps = 3;
+  config.run.log_every = 2;
+  config.run.checkpoint_minutes = 0;  // after every step
+  TrainerOptions options;
+  options.out = folder / "run";
+  train_search(config, options);
+  const std::string log = read_file(options.out + "/log.jsonl");
+  for (int step : {1, 2, 3}) {
+    EXPECT_NE(log.find(fmt::format("{{\"step\":{},", step)), std::string::npos) << "no line of step " << step;
+  }
+}
+
 TEST(Log, DropsWhatCameAfterTheCheckpoint) {
   const TemporaryFolder folder;
   write_file(folder / "log.jsonl", "{\"step\":1}\n{\"step\":2}\n{\"step\":3}\n{\"st");
