@@ -146,6 +146,31 @@ class Run(unittest.TestCase):
         self.assertEqual(other.returncode, 3)
         self.assertIn('model.experts = 6', other.stderr)
 
+    def log_of(self, out):
+        lines = [json.loads(line) for line in read(os.path.join(out, 'log.jsonl')).splitlines()]
+        return [line for line in lines if 'loss' in line]
+
+    @unittest.skipUnless(torch.cuda.is_available(), 'no CUDA device here')
+    def test_cuda_trains_resumes_and_agrees_with_the_cpu(self):
+        on_cpu, on_cuda = self.path('cpu'), self.path('cuda')
+        self.train(self.config(DEEPSEEK, 6), on_cpu)
+        self.train(self.config(DEEPSEEK, 6), on_cuda, '--device', 'cuda')
+        first = [self.log_of(out)[0]['loss'] for out in (on_cpu, on_cuda)]
+        self.assertAlmostEqual(first[1] / first[0], 1, delta=1e-3)  # the log has five digits
+
+        config = self.config(DEEPSEEK, 10)
+        self.train(config, on_cuda, '--device', 'cuda', '--resume')
+        self.assertEqual([line['step'] for line in self.log_of(on_cuda)], list(range(1, 11)))
+
+        tokens = [294, 296, 17, 250, 3, 3, 99, 280, 297, 298, 64, 5, 1, 0]
+        found = []
+        for device in ('cpu', 'cuda'):
+            printed = trainer('logits', '--config', config, '--out', on_cuda, '--device', device, *map(str, tokens))
+            self.assertEqual(printed.returncode, 0, printed.stderr)
+            found.append(numpy.array(json.loads(printed.stdout)))
+        error = numpy.linalg.norm(found[1] - found[0]) / numpy.linalg.norm(found[0])
+        self.assertLess(error, 1e-4)
+
     def test_errors_name_the_thing(self):
         config = self.config(DEEPSEEK + 'colour = 3', 1)
         done = trainer('search', '--config', config, '--out', self.path('run'))
