@@ -1,0 +1,69 @@
+#!/usr/bin/env python3
+"""Write small deepseek2 files with random weights that tern and llama.cpp both load.
+
+usage: tiny_files.py MODEL.gguf FOLDER       needs numpy
+
+Each variant comes as F32, F16 and Q8_0 with the tokenizer of MODEL.gguf; FOLDER/MODEL-f32.gguf is MODEL's own weights
+as F32. Variants stay within what llama.cpp runs as its papers say. It gives a group of experts the sum of its two best
+scores even where the model has no bias (DeepSeek-V2 takes the best one), so groups come with a bias.
+"""
+import pathlib, sys
+
+import numpy as np
+
+import deepseek2_file, gguf_file
+from deepseek2_file import Shape
+
+VARIANTS = {
+    'v3': Shape(groups=4, groups_used=2, yarn=4.0),
+    'v2-lite': Shape(q_rank=0, sigmoid=False, bias=False, normalise=False, scale=1.0, shared=2, yarn=4.0,
+                     yarn_log_multiplier=0.0707),
+    'two-dense': Shape(layers=4, dense_layers=2, bias=False),
+    'tied': Shape(tied=True, sigmoid=False, bias=False, scale=1.5),
+    'joined': Shape(split=False, q_rank=0, scale=1.0),
+}
+
+
+def values(rng, name, dims):
+    """Norms about 1, biases positive."""
+    if name.endswith('norm.weight'):
+        return rng.uniform(0.7, 1.3, dims[0])
+    if name.endswith('.bias'):
+        return rng.uniform(0, 0.3, dims[0])
+    return rng.normal(0, deepseek2_file.deviation(name, dims), int(np.prod(dims)))
+
+
+def silence(rows, names):
+    """Zeroes the rows of tokens that the API can't name, single bytes above ASCII for one: they are never among the best."""
+    for token, name in enumerate(names):
+        if not name.replace('\u0120', '').isascii():
+            rows[token] = 0
+
+
+def write_variant(path, source, name, shape, kind):
+    rng = np.random.default_rng(1)  # the same values whatever their type
+    keys = deepseek2_file.keys(shape, name, source)
+    names = gguf_file.strings(keys['tokenizer.ggml.tokens'][1])
+
+    def data_of(tensor, dims, as_type):
+        found = values(rng, tensor, dims)
+        if tensor == ('token_embd.weight' if shape.tied else 'output.weight'):
+            silence(found.reshape(len(names), -1), names)
+        return gguf_file.encode(found, as_type)
+
+    gguf_file.write(path, keys, list(deepseek2_file.tensors(shape, len(names), kind)), data_of)
+
+
+def main():
+    if len(sys.argv) != 3:
+        sys.exit(__doc__)
+    source, folder = pathlib.Path(sys.argv[1]), pathlib.Path(sys.argv[2])
+    folder.mkdir(parents=True, exist_ok=True)
+    for name, shape in VARIANTS.items():
+        for kind in ('F32', 'F16', 'Q8_0'):
+            write_variant(folder / f'{name}-{kind.lower()}.gguf', source, name, shape, kind)
+    gguf_file.write_as_f32(source, folder / f'{source.stem}-f32.gguf')
+
+
+if __name__ == '__main__':
+    main()
