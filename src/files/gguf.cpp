@@ -2,6 +2,7 @@
 
 #include <array>
 #include <cmath>
+#include <new>
 
 #include "base/checked.h"
 #include "base/error.h"
@@ -42,10 +43,51 @@ uint64_t GgufTensor::elements() const {
 DType GgufTensor::dtype() const {
   const auto known = find_dtype(ggml_type);
   if (!known) {
-    fail(ErrorKind::unsupported, "tensor {}: type {}: tern runs F32, F16, BF16 and Q8_0", printable(name),
+    fail(ErrorKind::unsupported, "tensor {}: type {} is not one that tern runs", printable(name),
          ggml_type_name(ggml_type));
   }
   return known->type;
+}
+
+uint64_t GgufTensor::bytes() const {
+  uint64_t all = row_bytes(dtype(), dims[0]);
+  for (size_t d = 1; d < dims.size(); ++d) all = checked_mul(all, dims[d], "tensor bytes");
+  return all;
+}
+
+TensorBytes GgufTensor::load() const {
+  dtype();
+  if (!make) return TensorBytes(data);
+  std::vector<std::byte> made;
+  try {
+    made.resize(bytes());
+  } catch (const std::bad_alloc&) {
+    fail(ErrorKind::limit, "tensor {}: {} bytes of memory are not to be had", printable(name), bytes());
+  }
+  make(made);
+  return TensorBytes(std::move(made));
+}
+
+void GgufTensor::release() const {
+  if (mapping) mapping->release(data.data() - mapping->bytes().data(), data.size());
+}
+
+GgufFile GgufFile::assemble(std::string name, std::vector<std::pair<std::string, GgufValue>> metadata,
+                            std::vector<GgufTensor> tensors, std::shared_ptr<const void> keep) {
+  GgufFile file;
+  file.name_ = std::move(name);
+  file.metadata_ = std::move(metadata);
+  file.tensors_ = std::move(tensors);
+  file.keep_ = std::move(keep);
+  const auto add = [&](Index& index, const std::string& key, size_t at, const char* what) {
+    if (index.try_emplace(key, at).second) return;
+    fail(ErrorKind::bad_input, "{}: {} {}: expected once, found twice", file.name_, what, printable(key));
+  };
+  for (size_t i = 0; i < file.metadata_.size(); ++i)
+    add(file.metadata_index_, file.metadata_[i].first, i, "key");
+  for (size_t i = 0; i < file.tensors_.size(); ++i)
+    add(file.tensor_index_, file.tensors_[i].name, i, "tensor");
+  return file;
 }
 
 const GgufValue* GgufFile::find(std::string_view key) const {

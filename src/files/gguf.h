@@ -4,12 +4,13 @@
 
 #include <cstddef>
 #include <cstdint>
+#include <functional>
+#include <map>
 #include <memory>
 #include <optional>
 #include <span>
 #include <string>
 #include <string_view>
-#include <unordered_map>
 #include <variant>
 #include <vector>
 
@@ -23,16 +24,44 @@ namespace tern {
 using GgufValue = std::variant<uint64_t, int64_t, double, bool, std::string, std::vector<int64_t>,
                                std::vector<double>, std::vector<std::string>>;
 
+/// A tensor's bytes in memory: a view of a mapped file, or made for the caller.
+class TensorBytes {
+ public:
+  explicit TensorBytes(std::span<const std::byte> view) : view_(view) {}
+  explicit TensorBytes(std::vector<std::byte> made) : made_(std::move(made)), view_(made_) {}
+  TensorBytes(TensorBytes&&) = default;
+  TensorBytes(const TensorBytes&) = delete;
+
+  const std::byte* data() const { return view_.data(); }
+  size_t size() const { return view_.size(); }
+  std::span<const std::byte> span() const { return view_; }
+
+ private:
+  std::vector<std::byte> made_;
+  std::span<const std::byte> view_;
+};
+
 struct GgufTensor {
   std::string name;
   uint32_t ggml_type = 0;      ///< as in the file; may be one tern does not run
   std::vector<uint64_t> dims;  ///< 1 to 4, the contiguous one first
-  std::span<const std::byte>
-      data;  ///< inside the mapping; its size is checked against dims and type. Empty for unknown types
+  /// Inside a file in memory; its size is checked against dims and type. Empty for unknown types, and where
+  /// `make` gives the bytes.
+  std::span<const std::byte> data;
+  const MappedFile* mapping = nullptr;  ///< the file that `data` is mapped from, if it is
+  /// Of assembled files: writes the tensor's bytes() into `to` (out of other tensors, say). May be called
+  /// from any thread.
+  std::function<void(std::span<std::byte> to)> make;
 
   uint64_t elements() const;
   /// Throws Error{unsupported} naming tensor and type.
   DType dtype() const;
+  /// Of the whole tensor in its type; throws as dtype().
+  uint64_t bytes() const;
+  /// The bytes, made where they have to be. Throws as dtype() and as `make`, Error{limit} without memory.
+  TensorBytes load() const;
+  /// Tells the kernel that this tensor's pages of a mapped file will not be read again soon.
+  void release() const;
 };
 
 class GgufFile {
@@ -42,10 +71,15 @@ class GgufFile {
   static GgufFile open(const std::string& path);
   /// Parses bytes that outlive the object (the embedded model, a fuzzer's input). `name` is used in errors.
   static GgufFile parse(std::span<const std::byte> bytes, std::string name);
+  /// A model from elsewhere, told in GGUF's terms: the keys and tensors that its conversion to GGUF would
+  /// hold. `keep` lives as long as the object and its copies (what the tensors' data and makers refer to).
+  /// Throws Error{bad_input} for a key or a tensor that is there twice.
+  static GgufFile assemble(std::string name, std::vector<std::pair<std::string, GgufValue>> metadata,
+                           std::vector<GgufTensor> tensors, std::shared_ptr<const void> keep);
 
   const std::string& name() const { return name_; }
-  uint32_t version() const { return version_; }
-  uint64_t file_bytes() const { return bytes_.size(); }
+  uint32_t version() const { return version_; }          ///< 0 for an assembled one
+  uint64_t file_bytes() const { return bytes_.size(); }  ///< 0 for an assembled one
   const std::vector<std::pair<std::string, GgufValue>>& metadata() const { return metadata_; }
   const std::vector<GgufTensor>& tensors() const { return tensors_; }
 
@@ -65,18 +99,16 @@ class GgufFile {
   const std::vector<std::string>& get_strings(std::string_view key) const;
   const std::vector<int64_t>& get_ints(std::string_view key) const;
 
-  /// The mapping, where the file was opened by path (to release pages after packing); null for parse().
-  const MappedFile* mapping() const { return mapping_.get(); }
-
  private:
+  using Index = std::map<std::string, size_t, std::less<>>;
   GgufFile() = default;
   std::string name_;
   uint32_t version_ = 0;
-  std::shared_ptr<MappedFile> mapping_;
+  std::shared_ptr<const void> keep_;  ///< what the tensors' bytes lie in
   std::span<const std::byte> bytes_;
   std::vector<std::pair<std::string, GgufValue>> metadata_;
   std::vector<GgufTensor> tensors_;
-  std::unordered_map<std::string_view, size_t> metadata_index_, tensor_index_;
+  Index metadata_index_, tensor_index_;
 };
 
 /// Collects metadata and tensors, then writes a GGUF file atomically. Value types on disk are the caller's

@@ -404,15 +404,14 @@ GgufFile GgufFile::parse(std::span<const std::byte> bytes, std::string name) {
   Parser parser(bytes, file.name_);
   file.version_ = parser.read_version();
   parser.read_counts();
-  // The indexes point at the names in the file itself, so that a GgufFile may be copied and moved.
   parser.read_metadata([&](std::string_view key, GgufValue value) {
-    if (!file.metadata_index_.try_emplace(key, file.metadata_.size()).second) return false;
+    if (!file.metadata_index_.try_emplace(std::string(key), file.metadata_.size()).second) return false;
     file.metadata_.emplace_back(key, std::move(value));
     return true;
   });
   const uint64_t alignment = alignment_of(file);
   parser.read_tensor_infos([&](std::string_view tensor_name, GgufTensor tensor) {
-    if (!file.tensor_index_.try_emplace(tensor_name, file.tensors_.size()).second) return false;
+    if (!file.tensor_index_.try_emplace(std::string(tensor_name), file.tensors_.size()).second) return false;
     file.tensors_.push_back(std::move(tensor));
     return true;
   });
@@ -423,7 +422,8 @@ GgufFile GgufFile::parse(std::span<const std::byte> bytes, std::string name) {
 GgufFile GgufFile::open(const std::string& path) {
   auto mapping = std::make_shared<MappedFile>(path);
   GgufFile file = parse(mapping->bytes(), path);
-  file.mapping_ = std::move(mapping);
+  for (GgufTensor& tensor : file.tensors_) tensor.mapping = mapping.get();
+  file.keep_ = std::move(mapping);
   return file;
 }
 

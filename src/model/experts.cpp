@@ -41,6 +41,7 @@ void ExpertStore::add_layer(TensorReader& reader, int layer, uint64_t hidden, ui
   layers_[layer].extent = extent;
   layers_[layer].experts.resize(experts);
   if (!base) return;
+  const TensorBytes gates = gate.load(), ups = up.load(), downs = down.load();
   const auto pack_experts = [&](size_t begin, size_t end, int) {
     for (size_t e = begin; e < end; ++e) {
       std::byte* to = base + e * extent;
@@ -48,15 +49,14 @@ void ExpertStore::add_layer(TensorReader& reader, int layer, uint64_t hidden, ui
       expert.gate = {gate.dtype(), ff, hidden, to};
       expert.up = {up.dtype(), ff, hidden, to + gate_bytes};
       expert.down = {down.dtype(), hidden, ff, to + gate_bytes + up_bytes};
-      pack(gate.dtype(), gate.data.data() + e * (gate.data.size() / experts), ff, hidden, to);
-      pack(up.dtype(), up.data.data() + e * (up.data.size() / experts), ff, hidden, to + gate_bytes);
-      pack(down.dtype(), down.data.data() + e * (down.data.size() / experts), hidden, ff,
-           to + gate_bytes + up_bytes);
+      pack(gate.dtype(), gates.data() + e * (gates.size() / experts), ff, hidden, to);
+      pack(up.dtype(), ups.data() + e * (ups.size() / experts), ff, hidden, to + gate_bytes);
+      pack(down.dtype(), downs.data() + e * (downs.size() / experts), hidden, ff, to + gate_bytes + up_bytes);
     }
   };
   reader.team().parallel_for(experts, static_cast<double>(extent) * static_cast<double>(experts),
                              pack_experts);
-  for (const GgufTensor* tensor : {&gate, &up, &down}) reader.release(*tensor);
+  for (const GgufTensor* tensor : {&gate, &up, &down}) tensor->release();
 }
 
 ExpertLease ExpertStore::acquire(int layer, int expert) {

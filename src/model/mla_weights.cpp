@@ -19,21 +19,26 @@ void transpose(const float* from, uint64_t rows, uint64_t cols, float* to) {
   }
 }
 
+TensorBytes load_unless_counting(TensorReader& reader, const GgufTensor& tensor) {
+  return reader.memory().only_counts() ? TensorBytes(std::span<const std::byte>()) : tensor.load();
+}
+
 /// attn_k_b {nope, kv_rank, heads} and attn_v_b {kv_rank, v, heads}.
 void load_split(TensorReader& reader, const MlaShape& shape, const std::string& prefix, MlaWeights& weights) {
   const uint64_t heads = shape.heads, rank = shape.kv_rank, nope = shape.nope, v = shape.v;
   const GgufTensor& k = reader.tensor(prefix + "k_b.weight", {nope, rank, heads});
   const GgufTensor& up = reader.tensor(prefix + "v_b.weight", {rank, v, heads});
   float* up_k = take_floats(reader, k.elements());
-  if (up_k) decode(k.dtype(), k.data.data(), k.elements(), up_k);
   weights.up_k = up_k;
-  const size_t k_head = k.data.size() / heads, v_head = up.data.size() / heads;
+  const TensorBytes keys = load_unless_counting(reader, k), values = load_unless_counting(reader, up);
+  if (up_k) decode(k.dtype(), keys.data(), k.elements(), up_k);
+  const size_t k_head = keys.size() / heads, v_head = values.size() / heads;
   for (uint64_t h = 0; h < heads; ++h) {
-    weights.absorb_k.push_back(reader.pack_rows(k.dtype(), k.data.data() + h * k_head, rank, nope));
-    weights.up_v.push_back(reader.pack_rows(up.dtype(), up.data.data() + h * v_head, v, rank));
+    weights.absorb_k.push_back(reader.pack_rows(k.dtype(), keys.data() + h * k_head, rank, nope));
+    weights.up_v.push_back(reader.pack_rows(up.dtype(), values.data() + h * v_head, v, rank));
   }
-  reader.release(k);
-  reader.release(up);
+  k.release();
+  up.release();
 }
 
 /// attn_kv_b {kv_rank, heads * (nope + v)}, as older files have it: each head's keys, then its values.
@@ -50,8 +55,9 @@ void load_joined(TensorReader& reader, const MlaShape& shape, const std::string&
   std::vector<std::byte> encoded(row_bytes(transposed_type, nope * rank));
   float* up_k = take_floats(reader, heads * rank * nope);
   weights.up_k = up_k;
+  const TensorBytes joined = load_unless_counting(reader, kv);
   for (uint64_t h = 0; h < heads; ++h) {
-    const std::byte* from = kv.data.data() + h * (nope + v) * row;
+    const std::byte* from = joined.data() + h * (nope + v) * row;
     if (up_k) {
       float* transposed = up_k + h * rank * nope;
       decode(type, from, nope * rank, natural.data());
@@ -61,7 +67,7 @@ void load_joined(TensorReader& reader, const MlaShape& shape, const std::string&
     weights.absorb_k.push_back(reader.pack_rows(transposed_type, encoded.data(), rank, nope));
     weights.up_v.push_back(reader.pack_rows(type, from + nope * row, v, rank));
   }
-  reader.release(kv);
+  kv.release();
 }
 
 }  // namespace

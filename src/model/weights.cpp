@@ -61,15 +61,16 @@ std::vector<float> TensorReader::floats(const std::string& name, const Dims& dim
   const GgufTensor& found = tensor(name, dims);
   if (memory_.only_counts()) return {};
   std::vector<float> values(found.elements());
-  decode(found.dtype(), found.data.data(), values.size(), values.data());
-  release(found);
+  decode(found.dtype(), found.load().data(), values.size(), values.data());
+  found.release();
   return values;
 }
 
 PackedMatrix TensorReader::matrix(const std::string& name, uint64_t cols, uint64_t rows) {
   const GgufTensor& found = tensor(name, {cols, rows});
-  const PackedMatrix packed = pack_rows(found.dtype(), found.data.data(), rows, cols);
-  release(found);
+  if (memory_.only_counts()) return pack_rows(found.dtype(), nullptr, rows, cols);
+  const PackedMatrix packed = pack_rows(found.dtype(), found.load().data(), rows, cols);
+  found.release();
   return packed;
 }
 
@@ -88,11 +89,6 @@ PackedMatrix TensorReader::pack_rows(DType type, const std::byte* from, uint64_t
   return matrix;
 }
 
-void TensorReader::release(const GgufTensor& tensor) const {
-  const MappedFile* mapping = file_.mapping();
-  if (mapping) mapping->release(tensor.data.data() - mapping->bytes().data(), tensor.data.size());
-}
-
 void TensorReader::refuse_unread(const std::string& architecture,
                                  const std::vector<std::string>& ignored) const {
   for (const GgufTensor& tensor : file_.tensors()) {
@@ -108,9 +104,10 @@ Embedding::Embedding(TensorReader& reader, const std::string& name, uint64_t hid
   const GgufTensor& table = reader.tensor(name, {hidden, vocab});
   type_ = table.dtype();
   row_bytes_ = row_bytes(type_, hidden);
-  std::byte* rows = reader.memory().take(table.data.size());
+  const uint64_t bytes = table.bytes();
+  std::byte* rows = reader.memory().take(bytes);
   if (!rows) return;
-  std::memcpy(rows, table.data.data(), table.data.size());
+  std::memcpy(rows, table.load().data(), bytes);
   rows_ = rows;
 }
 

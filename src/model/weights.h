@@ -62,8 +62,6 @@ class TensorReader {
   PackedMatrix matrix(const std::string& name, uint64_t cols, uint64_t rows);
   /// Row-major weights that are not a tensor of the file, packed. Not read on memory that only counts.
   PackedMatrix pack_rows(DType type, const std::byte* from, uint64_t rows, uint64_t cols);
-  /// Tells the kernel that this tensor's pages of a mapped file will not be read again.
-  void release(const GgufTensor& tensor) const;
 
   /// Throws Error{unsupported} naming a tensor that nothing has read, except where its name starts with one
   /// of `ignored`.

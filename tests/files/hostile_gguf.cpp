@@ -8,7 +8,7 @@ enum Type : uint32_t { u8, i8, u16, i16, u32, i32, f32, boolean, string, array, 
 constexpr uint32_t tensor_f32 = 0;
 constexpr uint32_t tensor_f16 = 1;
 constexpr uint32_t tensor_q8 = 8;
-constexpr uint32_t tensor_q4_k = 12;
+constexpr uint32_t tensor_iq1_s = 19;
 constexpr uint32_t tensor_bf16 = 30;
 
 RawGguf one_key(std::string_view key, uint32_t type) {
@@ -171,7 +171,7 @@ void add_tensors(std::vector<HostileFile>& files) {
       {"'weights'", "offset 96", "64 bytes of data"});
   add("offset_wraps", one_tensor({16}, tensor_f32, UINT64_MAX - 31).data(64),
       {"'weights'", "18446744073709551584"});
-  add("offset_of_unknown_type", one_tensor({256}, tensor_q4_k, 96).data(64), {"'weights'", "offset 96"});
+  add("offset_of_unknown_type", one_tensor({256}, tensor_iq1_s, 96).data(64), {"'weights'", "offset 96"});
   add("no_data_at_all", one_tensor({1}, tensor_f32, 0), {"'weights'", "0 bytes of data"});
   add("name_empty", RawGguf(3, 1, 0).tensor("", {1}, tensor_f32, 0).data(64), {"tensor 1 of 1", "found 0"});
   add("name_long", RawGguf(3, 1, 0).tensor(repeated(65), {1}, tensor_f32, 0).data(64),
@@ -264,7 +264,7 @@ std::string valid_gguf(uint32_t version) {
   file.tensor("f32", {3, 2}, tensor_f32, 0);        // 24 bytes
   file.tensor("q8", {32, 1, 1, 2}, tensor_q8, 32);  // 68 bytes
   file.tensor("f16", {1}, tensor_f16, 128);         // 2 bytes
-  file.tensor("later", {256}, tensor_q4_k, 160);    // a type tern does not run; 144 bytes
+  file.tensor("later", {256}, tensor_iq1_s, 160);   // a type tern does not run
   file.tensor("bf16", {16}, tensor_bf16, 320);      // 32 bytes, the end
   return file.data(352);
 }
