@@ -70,8 +70,8 @@ void add_block(const Kernels& kernels, const Rows& rows, const KeyValueSlice& sl
     const Visible see = rows.visible(r, block);
     size_t end = r + 1;
     while (end < to && rows.visible(end, block) == see) ++end;
-    kernels.gemm(scratch.scores.data() + r * kKeyBlock + see.begin, kKeyBlock, values + see.begin * width, width,
-                 scratch.acc.data() + r * n, n, end - r, n, see.end - see.begin, true);
+    kernels.gemm(scratch.scores.data() + r * kKeyBlock + see.begin, kKeyBlock, values + see.begin * width,
+                 width, scratch.acc.data() + r * n, n, end - r, n, see.end - see.begin, true);
     r = end;
   }
 }
@@ -87,7 +87,8 @@ void RowScratch::reserve(const KeyValueSlice& slice) {
   acc.resize(kRowChunk * slice.value_width);
 }
 
-void soften(const Kernels& kernels, float* scores, size_t block, float& most, float& sum, float* acc, size_t n) {
+void soften(const Kernels& kernels, float* scores, size_t block, float& most, float& sum, float* acc,
+            size_t n) {
   const float highest = kernels.max(scores, block);
   if (highest > most) {
     float factor = most;
@@ -106,7 +107,9 @@ void attend_rows(const Kernels& kernels, const PagedCache& cache, int layer, con
   start(rows, slice, scratch);
 
   const size_t last = rows.position(rows.count() - 1);
-  size_t from = 0, to = 0;  // rows before `from` stand before the block; the window of those from `to` on starts after it
+  size_t
+      from = 0,
+      to = 0;  // rows before `from` stand before the block; the window of those from `to` on starts after it
   for (size_t block = rows.first_key(0) / kKeyBlock * kKeyBlock; block <= last; block += kKeyBlock) {
     const size_t keys = std::min(kKeyBlock, last + 1 - block);
     while (rows.position(from) < block) ++from;

@@ -17,7 +17,7 @@ namespace tern {
 
 constexpr float kMasked = -std::numeric_limits<float>::infinity();
 constexpr size_t kKeyBlock = PagedCache::kPageTokens;  ///< keys at a time
-constexpr size_t kRowChunk = 16;                       ///< rows of a task at most: they share each read of a key
+constexpr size_t kRowChunk = 16;  ///< rows of a task at most: they share each read of a key
 
 /// Where in a cached row the keys and values of some heads lie.
 struct KeyValueSlice {
@@ -25,9 +25,9 @@ struct KeyValueSlice {
   size_t value = 0, value_width = 0;
 };
 
-/// The queries that one piece of a sequence brings to heads that share keys: `heads` rows a token. Row r belongs
-/// to token r / heads, and lies at queries + (r / heads) * query_stride + (r % heads) * key_width; its result
-/// goes to out + (r / heads) * out_stride + (r % heads) * value_width.
+/// The queries that one piece of a sequence brings to heads that share keys: `heads` rows a token. Row r
+/// belongs to token r / heads, and lies at queries + (r / heads) * query_stride + (r % heads) * key_width;
+/// its result goes to out + (r / heads) * out_stride + (r % heads) * value_width.
 struct QueryRows {
   SequenceId sequence = 0;
   int position = 0;  ///< of the first token
@@ -54,7 +54,8 @@ class RowScratch {
 
 /// One more block of scores {block} for a running softmax: scores become weights, and what was summed so far
 /// into acc {n} and sum is scaled down to the new maximum. At least one score is not kMasked.
-void soften(const Kernels& kernels, float* scores, size_t block, float& most, float& sum, float* acc, size_t n);
+void soften(const Kernels& kernels, float* scores, size_t block, float& most, float& sum, float* acc,
+            size_t n);
 
 /// Rows [begin, end) of `rows`, at most kRowChunk.
 void attend_rows(const Kernels& kernels, const PagedCache& cache, int layer, const KeyValueSlice& slice,

@@ -67,8 +67,8 @@ void GqaAttention::forward(const Compute& compute, const GqaWeights& weights, co
                               .out_stride = heads * value,
                               .window = window,
                               .sinks = shape_.sinks ? weights.sinks.data() + head : nullptr};
-      attend_rows(compute.kernels, cache, layer, shape_.slice(static_cast<int>(task.kv_head)), rows, task.begin,
-                  task.end, members_[member]);
+      attend_rows(compute.kernels, cache, layer, shape_.slice(static_cast<int>(task.kv_head)), rows,
+                  task.begin, task.end, members_[member]);
     }
   });
   const float* bias = shape_.out_bias ? weights.out_bias.data() : nullptr;

@@ -1,5 +1,5 @@
-// Grouped-query attention (Ainslie et al. 2023): each key-value head serves a group of query heads. With as many
-// of one as of the other it is plain multi-head attention.
+// Grouped-query attention (Ainslie et al. 2023): each key-value head serves a group of query heads. With as
+// many of one as of the other it is plain multi-head attention.
 #pragma once
 
 #include <cstddef>
@@ -28,15 +28,16 @@ struct GqaShape {
   int cache_row() const { return kv_heads * (key + value); }
   int window(int layer) const { return windows.empty() ? 0 : windows[layer]; }
   KeyValueSlice slice(int kv_head) const {
-    return {size_t(kv_head) * key, size_t(key), size_t(kv_heads) * key + size_t(kv_head) * value, size_t(value)};
+    return {size_t(kv_head) * key, size_t(key), size_t(kv_heads) * key + size_t(kv_head) * value,
+            size_t(value)};
   }
 };
 
 struct GqaWeights {
-  PackedMatrix q;    ///< {heads * key, hidden}
-  PackedMatrix k;    ///< {kv_heads * key, hidden}
-  PackedMatrix v;    ///< {kv_heads * value, hidden}
-  PackedMatrix out;  ///< {hidden, heads * value}
+  PackedMatrix q;                                       ///< {heads * key, hidden}
+  PackedMatrix k;                                       ///< {kv_heads * key, hidden}
+  PackedMatrix v;                                       ///< {kv_heads * value, hidden}
+  PackedMatrix out;                                     ///< {hidden, heads * value}
   std::vector<float> q_bias, k_bias, v_bias, out_bias;  ///< empty where the shape has none
   std::vector<float> q_norm, k_norm;                    ///< {key}, likewise
   std::vector<float> sinks;                             ///< {heads}, likewise
@@ -78,8 +79,9 @@ class GqaAttention {
   Activations activations_;
   std::vector<RowScratch> members_;
   std::vector<Task> tasks_;
-  std::vector<float> q_, k_, v_;  ///< {tokens, heads, key}, {tokens, kv_heads, key}, {tokens, kv_heads, value}
-  std::vector<float> heads_;      ///< {tokens, heads, value}
+  std::vector<float> q_, k_,
+      v_;                     ///< {tokens, heads, key}, {tokens, kv_heads, key}, {tokens, kv_heads, value}
+  std::vector<float> heads_;  ///< {tokens, heads, value}
 };
 
 }  // namespace tern

@@ -29,8 +29,8 @@ std::vector<float> read_divisors(const GgufFile& file, int dimension) {
   decode(DType::f32, tensor->load().data(), pairs, divisors.data());
   for (const float divisor : divisors) {
     if (std::isfinite(divisor) && divisor > 0) continue;
-    fail(ErrorKind::bad_input, "{}: tensor rope_freqs.weight: expected positive numbers, found {}", file.name(),
-         divisor);
+    fail(ErrorKind::bad_input, "{}: tensor rope_freqs.weight: expected positive numbers, found {}",
+         file.name(), divisor);
   }
   return divisors;
 }
@@ -44,8 +44,8 @@ const Family& find_family(const GgufFile& file) {
     if (architecture == family.architecture) return family;
     known.push_back(family.architecture);
   }
-  fail(ErrorKind::unsupported, "{}: architecture \"{}\" is not supported; tern runs {}", file.name(), architecture,
-       fmt::join(known, ", "));
+  fail(ErrorKind::unsupported, "{}: architecture \"{}\" is not supported; tern runs {}", file.name(),
+       architecture, fmt::join(known, ", "));
 }
 
 int DecoderShape::cache_row() const {
@@ -65,10 +65,25 @@ int read_vocab(const GgufFile& file) {
 DecoderShape read_common(const ArchKeys& keys) {
   // Switches of families that share a name or a block with those here; running without them would give other
   // numbers.
-  keys.refuse({"attention.scale", "attention.output_scale", "attention.shared_kv_layers", "rope.scaling.alpha", "rope.freq_base_swa", "attention.temperature_length", "attention.temperature_scale",
-               "attention.clamp_kqv", "attention.max_alibi_bias", "attn_logit_softcapping", "embedding_scale",
-               "expert_group_scale", "final_logit_softcapping", "interleave_moe_layer_step", "logit_scale",
-               "moe_every_n_layers", "residual_scale", "rope.scale_linear", "swiglu_clamp_exp",
+  keys.refuse({"attention.scale",
+               "attention.output_scale",
+               "attention.shared_kv_layers",
+               "rope.scaling.alpha",
+               "rope.freq_base_swa",
+               "attention.temperature_length",
+               "attention.temperature_scale",
+               "attention.clamp_kqv",
+               "attention.max_alibi_bias",
+               "attn_logit_softcapping",
+               "embedding_scale",
+               "expert_group_scale",
+               "final_logit_softcapping",
+               "interleave_moe_layer_step",
+               "logit_scale",
+               "moe_every_n_layers",
+               "residual_scale",
+               "rope.scale_linear",
+               "swiglu_clamp_exp",
                "swiglu_clamp_shexp"});
   DecoderShape shape;
   shape.architecture = keys.architecture();

@@ -1,5 +1,5 @@
-// gpt-oss 20B and 120B (GGUF architecture "gpt-oss"). Model card: arXiv 2508.10925. Every second layer, the first
-// included, sees a sliding window; each head has a sink; everything has its bias; experts are clamped.
+// gpt-oss 20B and 120B (GGUF architecture "gpt-oss"). Model card: arXiv 2508.10925. Every second layer, the
+// first included, sees a sliding window; each head has a sink; everything has its bias; experts are clamped.
 #include "model/decoder.h"
 #include "model/keys.h"
 

@@ -24,8 +24,8 @@ int ArchKeys::get(std::string_view key, uint64_t least, uint64_t most) const {
   }
   const auto other = std::adjacent_find(layers->begin(), layers->end(), std::not_equal_to<>());
   if (other != layers->end()) {
-    fail(ErrorKind::unsupported, "{}: {}: layers of different kinds ({} and {}) are not supported", file_.name(),
-         full(key), *other, *(other + 1));
+    fail(ErrorKind::unsupported, "{}: {}: layers of different kinds ({} and {}) are not supported",
+         file_.name(), full(key), *other, *(other + 1));
   }
   return bounded(key, static_cast<uint64_t>(layers->front()), least, most);
 }
@@ -48,7 +48,8 @@ void ArchKeys::refuse(std::initializer_list<std::string_view> switches) const {
 
 int ArchKeys::bounded(std::string_view key, uint64_t value, uint64_t least, uint64_t most) const {
   if (value >= least && value <= most) return static_cast<int>(value);
-  fail(ErrorKind::bad_input, "{}: {}: expected {} to {}, found {}", file_.name(), full(key), least, most, value);
+  fail(ErrorKind::bad_input, "{}: {}: expected {} to {}, found {}", file_.name(), full(key), least, most,
+       value);
 }
 
 }  // namespace tern

@@ -31,8 +31,8 @@ class ArchKeys {
   /// A finite number, 0 or more.
   float get_epsilon(std::string_view key) const;
 
-  /// Throws Error{unsupported} where one of these switches is there: without what it switches on, a model would
-  /// run and say something else.
+  /// Throws Error{unsupported} where one of these switches is there: without what it switches on, a model
+  /// would run and say something else.
   void refuse(std::initializer_list<std::string_view> switches) const;
 
  private:

@@ -1,5 +1,5 @@
-// Llama 2 and 3, Mistral, R1-Distill-Llama (GGUF architecture "llama"). Papers: Llama 2 (arXiv 2307.09288), Llama 3
-// (arXiv 2407.21783). The rows of q and k stand in the file so that interleaved pairs rotate.
+// Llama 2 and 3, Mistral, R1-Distill-Llama (GGUF architecture "llama"). Papers: Llama 2 (arXiv 2307.09288),
+// Llama 3 (arXiv 2407.21783). The rows of q and k stand in the file so that interleaved pairs rotate.
 #include "base/error.h"
 #include "model/decoder.h"
 #include "model/keys.h"

@@ -5,7 +5,8 @@ usage: make_dumps.py [--only NAME] OUT_DIR        (needs transformers==5.23.0, t
 
 The oracle is transformers where it can express the configuration. Where it can't (softmax renormalised, groups without
 a selection bias, biased scores below zero, another epsilon in the inner norms) it is `paper_logits` below: DeepSeek-V2
-and V3 written out from their papers in float64. Every transformers dump is also held against `paper_logits`.
+and V3 written out from their papers in float64. Every transformers dump is also held against `paper_logits`. The draft
+head (multi-token prediction), which transformers leaves out, is `draft_logits`, after DeepSeek-V3's section 2.2.
 """
 import argparse
 import json
@@ -26,7 +27,7 @@ TOKENS = 41  # one page of the cache and a piece of the next
 BASE = dict(family='v3', hidden=32, layers=2, heads=2, q_rank=24, kv_rank=16, nope=8, rope=8, v=8, dense_layers=1, dense_ff=32,
             experts=8, used=3, groups=4, groups_used=2, expert_ff=8, shared=1, score='sigmoid', bias=True, normalise=True,
             scale=2.5, tied=False, split=True, rope_type='none', eps=1e-6, context=512, theta=10000.0,
-            tokenizer=False)  # with one, llama.cpp loads the file
+            draft=False, tokenizer=False)  # with one, llama.cpp loads the file
 
 YARN_V3 = dict(rope_type='yarn', factor=8.0, original=64, mscale=1.0)
 YARN_V2 = dict(rope_type='yarn', factor=40.0, original=4096, mscale=0.707)
@@ -41,6 +42,7 @@ CONFIGS = {
                            scale=1.0, shared=2, split=False, **YARN_V2),
     'v2_groups': dict(tokenizer=True, family='v2', score='softmax', bias=False, normalise=False, scale=16.0, dense_layers=0,
                       tied=True),
+    'v3_draft': dict(draft=True, **YARN_V3),
     # the papers alone
     'paper_softmax_normalised': dict(oracle='paper', score='softmax', bias=False, groups=1, groups_used=1, scale=1.0, eps=1e-5),
     'paper_sigmoid_group_max': dict(oracle='paper', bias=False, heads=3, v=12, nope=16, eps=1e-5, **YARN_V2),
@@ -136,19 +138,48 @@ def moe(c, w, x):
     return y + torch.stack(rows), margin
 
 
-def paper_logits(c, weights, tokens):
-    w = {k: v.double() for k, v in weights.items()}
+def layer_weights(w, i):
+    return {k.split('.', 1)[1]: v for k, v in w.items() if k.startswith(f'{i}.')}
+
+
+def block(c, layer, x, dense):
+    """One layer, and the smallest margin of its router's choices."""
+    x = x + attention(c, layer, rms_norm(x, layer['attn_norm'], c['eps']))
+    h = rms_norm(x, layer['ffn_norm'], c['eps'])
+    if dense:
+        return x + gated(h, layer['ff_gate'], layer['ff_up'], layer['ff_down']), math.inf
+    y, margin = moe(c, layer, h)
+    return x + y, margin
+
+
+def paper_states(c, w, tokens):
+    """What the head reads, {n, hidden}."""
     x, margin = w['embed'][tokens], math.inf
     for i in range(c['layers']):
-        layer = {k.split('.', 1)[1]: v for k, v in w.items() if k.startswith(f'{i}.')}
-        x = x + attention(c, layer, rms_norm(x, layer['attn_norm'], c['eps']))
-        h = rms_norm(x, layer['ffn_norm'], c['eps'])
-        if i < c['dense_layers']:
-            x = x + gated(h, layer['ff_gate'], layer['ff_up'], layer['ff_down'])
-        else:
-            y, least = moe(c, layer, h)
-            x, margin = x + y, min(margin, least)
-    return rms_norm(x, w['norm'], c['eps']) @ (w['embed'] if c['tied'] else w['output']).T, margin
+        x, least = block(c, layer_weights(w, i), x, i < c['dense_layers'])
+        margin = min(margin, least)
+    return rms_norm(x, w['norm'], c['eps']), margin
+
+
+def head(c, w, states):
+    return states @ (w['embed'] if c['tied'] else w['output']).T
+
+
+def paper_logits(c, weights, tokens):
+    w = {k: v.double() for k, v in weights.items()}
+    states, margin = paper_states(c, w, tokens)
+    return head(c, w, states), margin
+
+
+def draft_logits(c, weights, tokens):
+    """{n - 1, vocab}: at each position but the last, from its state and the next token, the token after that."""
+    w = {k: v.double() for k, v in weights.items()}
+    layer = layer_weights(w, c['layers'])
+    states, _ = paper_states(c, w, tokens)
+    joined = torch.cat([rms_norm(w['embed'][tokens[1:]], layer['enorm'], c['eps']),
+                        rms_norm(states[:-1], layer['hnorm'], c['eps'])], -1)
+    x, margin = block(c, layer, joined @ layer['join'].T, False)
+    return head(c, w, rms_norm(x, layer['head_norm'], c['eps'])), margin
 
 
 # ---- random weights, under names of our own
@@ -163,7 +194,7 @@ def make_weights(c, seed, vocab):
     w = {'embed': torch.randn(vocab, d, generator=generator), 'norm': norm(d)}
     if not c['tied']:
         w['output'] = matrix(vocab, d)
-    for i in range(c['layers']):
+    for i in range(c['layers'] + c['draft']):
         l = {'attn_norm': norm(d), 'ffn_norm': norm(d), 'kv_a': matrix(c['kv_rank'] + c['rope'], d),
              'kv_a_norm': norm(c['kv_rank']), 'kv_b': matrix(heads * (c['nope'] + c['v']), c['kv_rank']), 'o': matrix(d, heads * c['v'])}
         q_width = heads * (c['nope'] + c['rope'])
@@ -180,6 +211,8 @@ def make_weights(c, seed, vocab):
             if c['bias']:
                 shift = -1.5 if c['bias'] == 'negative' else 0.0
                 l['bias'] = 0.4 * torch.rand(e, generator=generator) + shift
+        if i == c['layers']:
+            l.update(enorm=norm(d), hnorm=norm(d), join=matrix(d, 2 * d), head_norm=norm(d))
         w.update({f'{i}.{k}': v for k, v in l.items()})
     return w
 
@@ -290,7 +323,7 @@ def model_keys(name, c):
     keys = [('general.architecture', STRING, 'deepseek2'), ('general.name', STRING, f'{name} (tiny, random weights)')]
     def put(key, kind, v):
         keys.append(('deepseek2.' + key, kind, v))
-    for key, v in [('context_length', c['context']), ('embedding_length', c['hidden']), ('block_count', c['layers']),
+    for key, v in [('context_length', c['context']), ('embedding_length', c['hidden']), ('block_count', c['layers'] + c['draft']),
                    ('feed_forward_length', c['dense_ff']), ('leading_dense_block_count', c['dense_layers']),
                    ('attention.head_count', c['heads']), ('attention.q_lora_rank', c['q_rank']),
                    ('attention.kv_lora_rank', c['kv_rank']), ('rope.dimension_count', c['rope']), ('expert_count', c['experts']),
@@ -305,6 +338,8 @@ def model_keys(name, c):
         lengths = {'head_count_kv': c['heads'], 'key_length': qk, 'value_length': c['v']}
     for key, v in lengths.items():
         put('attention.' + key, U32, v)
+    if c['draft']:
+        put('nextn_predict_layers', U32, 1)
     if c['groups'] > 1:
         put('expert_group_count', U32, c['groups'])
         put('expert_group_used_count', U32, c['groups_used'])
@@ -325,14 +360,15 @@ GGUF_NAMES = {'attn_norm': 'attn_norm', 'ffn_norm': 'ffn_norm', 'q': 'attn_q', '
               'q_b': 'attn_q_b', 'kv_a': 'attn_kv_a_mqa', 'kv_a_norm': 'attn_kv_a_norm', 'o': 'attn_output',
               'ff_gate': 'ffn_gate', 'ff_up': 'ffn_up', 'ff_down': 'ffn_down', 'gate': 'ffn_gate_inp', 'gates': 'ffn_gate_exps', 'ups': 'ffn_up_exps',
               'downs': 'ffn_down_exps', 'shared_gate': 'ffn_gate_shexp', 'shared_up': 'ffn_up_shexp',
-              'shared_down': 'ffn_down_shexp'}
+              'shared_down': 'ffn_down_shexp', 'enorm': 'nextn.enorm', 'hnorm': 'nextn.hnorm', 'join': 'nextn.eh_proj',
+              'head_norm': 'nextn.shared_head_norm'}
 
 
 def model_tensors(c, w):
     tensors = [('token_embd.weight', w['embed']), ('output_norm.weight', w['norm'])]
     if not c['tied']:
         tensors.append(('output.weight', w['output']))
-    for i in range(c['layers']):
+    for i in range(c['layers'] + c['draft']):
         tensors += [(f'blk.{i}.{gguf}.weight', w[f'{i}.{n}']) for n, gguf in GGUF_NAMES.items() if f'{i}.{n}' in w]
         if f'{i}.bias' in w:
             tensors.append((f'blk.{i}.exp_probs_b.bias', w[f'{i}.bias']))
@@ -359,6 +395,9 @@ def make(name, out):
     for seed in range(1, 1000):
         weights = make_weights(c, seed, vocab)
         paper, margin = paper_logits(c, weights, tokens)
+        if c['draft']:
+            draft, least = draft_logits(c, weights, tokens)
+            margin = min(margin, least)
         if margin > 1e-3:  # no choice of experts hangs on rounding
             break
     else:
@@ -369,7 +408,10 @@ def make(name, out):
         error = relative_error(logits, paper)
         assert error < 2e-6, (name, error)
     write_gguf(out / f'{name}.gguf', model_keys(name, c) + tokenizer, model_tensors(c, weights))
-    save_file({'tokens': tokens.numpy().astype('<i4'), 'logits': logits.float().numpy()}, out / f'{name}.safetensors',
+    dump = {'tokens': tokens.numpy().astype('<i4'), 'logits': logits.float().numpy()}
+    if c['draft']:
+        dump['draft_logits'] = draft.float().numpy()
+    save_file(dump, out / f'{name}.safetensors',
               metadata={'oracle': oracle, 'torch': torch.__version__, 'config': json.dumps(c)})
     print(f'{name}: seed {seed}, margin {margin:.4f}, oracle {oracle}')
 
