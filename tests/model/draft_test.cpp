@@ -43,8 +43,7 @@ Drafted run(Model& model, std::span<const int32_t> tokens, size_t piece) {
 }
 
 std::vector<float> reference() {
-  const auto dump =
-      SafetensorsFile::open(TERN_SOURCE_DIR "/tests/model/oracles/dumps/v3_draft.safetensors");
+  const auto dump = SafetensorsFile::open(TERN_SOURCE_DIR "/tests/model/oracles/dumps/v3_draft.safetensors");
   const SafeTensor& tensor = dump.tensor("draft_logits");
   std::vector<float> values(tensor.data.size() / sizeof(float));
   std::memcpy(values.data(), tensor.data.data(), tensor.data.size());
@@ -57,8 +56,8 @@ TEST(Draft, SaysWhatThePaperSays) {
   for (const Isa isa : kAllIsas) {
     if (!isa_available(isa)) continue;
     for (const AttentionPath path : {AttentionPath::absorbed, AttentionPath::decompressed}) {
-      const auto model =
-          load_model(oracle.file, {.isa = isa, .threads = 2, .max_batch = 64, .attention = path, .draft = true});
+      const auto model = load_model(
+          oracle.file, {.isa = isa, .threads = 2, .max_batch = 64, .attention = path, .draft = true});
       const Drafted whole = run(*model, oracle.tokens, 64);
       ASSERT_EQ(whole.draft.size(), expected.size());
       EXPECT_LE(relative_error(whole.draft, expected), 1e-4) << isa_name(isa);
@@ -100,7 +99,9 @@ TEST(Draft, StatesAndLogitsComeInTheOrderOfTheBatch) {
   };
   const std::vector<float> behind = states_of(false), interleaved = states_of(true);
   for (size_t i = 0; i < 6; ++i) {
-    const auto row = [&](const std::vector<float>& from, size_t r) { return std::span(from).subspan(r * hidden, hidden); };
+    const auto row = [&](const std::vector<float>& from, size_t r) {
+      return std::span(from).subspan(r * hidden, hidden);
+    };
     EXPECT_TRUE(same_bits(row(behind, i), row(interleaved, 2 * i)));
     EXPECT_TRUE(same_bits(row(behind, 6 + i), row(interleaved, 2 * i + 1)));
   }
@@ -122,13 +123,15 @@ TEST(Draft, IsLoadedWhereAskedForOnly) {
   for (Model* model : {plain.get(), none.get()}) {
     PagedCache cache = cache_for(*model);
     ASSERT_TRUE(cache.extend(0, 1));
-    expect_error(ErrorKind::bad_input, {"draft layer"},
-                 [&] { model->draft({&token, 1}, states.data(), cache, logits.data()); });
+    expect_error(ErrorKind::bad_input, {"draft layer"}, [&] {
+      model->draft({&token, 1}, states.data(), cache, logits.data());
+    });
   }
 }
 
 /// The file with one tensor changed.
-GgufFile changed(const GgufFile& file, const std::string& name, const std::function<void(GgufTensor&)>& change) {
+GgufFile changed(const GgufFile& file, const std::string& name,
+                 const std::function<void(GgufTensor&)>& change) {
   std::vector<GgufTensor> tensors = file.tensors();
   for (GgufTensor& tensor : tensors) {
     if (tensor.name == name) change(tensor);

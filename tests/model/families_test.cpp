@@ -1,5 +1,5 @@
-// What every family promises, on the tiny models of the dumps: the same bits however a prompt is cut and whoever
-// shares the batch, and files that lack something refused by name.
+// What every family promises, on the tiny models of the dumps: the same bits however a prompt is cut and
+// whoever shares the batch, and files that lack something refused by name.
 #include <gtest/gtest.h>
 
 #include <algorithm>
@@ -16,8 +16,9 @@
 namespace tern {
 namespace {
 
-const std::vector<std::string> kFamilies = {"llama3",          "llama_tied_linear_bias", "mistral",  "qwen2",
-                                            "qwen2_tied_yarn", "qwen3",                  "qwen3moe", "gpt_oss"};
+const std::vector<std::string> kFamilies = {
+    "llama3", "llama_tied_linear_bias", "mistral", "qwen2", "qwen2_tied_yarn", "qwen3", "qwen3moe",
+    "gpt_oss"};
 
 class Families : public testing::TestWithParam<std::string> {};
 INSTANTIATE_TEST_SUITE_P(Dumps, Families, testing::ValuesIn(kFamilies),
@@ -33,7 +34,8 @@ TEST_P(Families, OnePieceOrManyOrTokenByToken) {
     for (const int piece : {1, 5, 31, 32, 33, 64}) {
       EXPECT_TRUE(same_bits(run_fresh(*one, oracle.tokens, piece), whole)) << isa_name(isa) << ", " << piece;
     }
-    EXPECT_TRUE(same_bits(run_fresh(*three, oracle.tokens, 128), whole)) << isa_name(isa) << ", three threads";
+    EXPECT_TRUE(same_bits(run_fresh(*three, oracle.tokens, 128), whole))
+        << isa_name(isa) << ", three threads";
     EXPECT_TRUE(same_bits(run_fresh(*three, oracle.tokens, 1), whole)) << isa_name(isa) << ", three threads";
   }
 }
@@ -87,7 +89,8 @@ GgufFile with_poisoned_token(const GgufFile& file, int32_t token) {
       std::memcpy(to.data() + token * row * sizeof(float), poison.data(), row * sizeof(float));
     };
   }
-  return GgufFile::assemble("poisoned", file.metadata(), std::move(tensors), std::make_shared<GgufFile>(file));
+  return GgufFile::assemble("poisoned", file.metadata(), std::move(tensors),
+                            std::make_shared<GgufFile>(file));
 }
 
 TEST_P(Families, WhatComesLaterOrElsewhereCannotSpoilAToken) {
@@ -108,15 +111,17 @@ TEST_P(Families, WhatComesLaterOrElsewhereCannotSpoilAToken) {
 }
 
 TEST(Window, AQuerySeesAsManyKeysAsItHolds) {
-  // gpt-oss cut down to its first layer, which has a window of nine: a token is felt by the eight behind it, and no
-  // further.
+  // gpt-oss cut down to its first layer, which has a window of nine: a token is felt by the eight behind it,
+  // and no further.
   const Oracle oracle = read_oracle("gpt_oss");
   auto keys = oracle.file.metadata();
   for (auto& [key, value] : keys) {
     if (key == "gpt-oss.block_count") value = uint64_t{1};
   }
   std::vector<GgufTensor> tensors = oracle.file.tensors();
-  std::erase_if(tensors, [](const GgufTensor& t) { return t.name.starts_with("blk.1.") || t.name.starts_with("blk.2."); });
+  std::erase_if(tensors, [](const GgufTensor& t) {
+    return t.name.starts_with("blk.1.") || t.name.starts_with("blk.2.");
+  });
   const auto file = GgufFile::assemble("one layer", std::move(keys), std::move(tensors),
                                        std::make_shared<GgufFile>(oracle.file));
   const auto model = load_model(file, {.max_batch = 128});
@@ -126,7 +131,8 @@ TEST(Window, AQuerySeesAsManyKeysAsItHolds) {
   const std::vector<float> a = run_fresh(*model, oracle.tokens, 128), b = run_fresh(*model, other, 128);
   for (size_t position = 0; position < oracle.tokens.size(); ++position) {
     const bool felt = position >= changed && position < changed + 9;
-    EXPECT_NE(same_bits(std::span(a).subspan(position * vocab, vocab), std::span(b).subspan(position * vocab, vocab)),
+    EXPECT_NE(same_bits(std::span(a).subspan(position * vocab, vocab),
+                        std::span(b).subspan(position * vocab, vocab)),
               felt)
         << position;
   }
@@ -153,17 +159,18 @@ TEST_P(Lacking, IsRefusedByName) {
   expect_error(ErrorKind::bad_input, {"lacking", lack.tensor}, [&] { measure_model(file); });
 }
 
-INSTANTIATE_TEST_SUITE_P(
-    Tensors, Lacking,
-    testing::Values(Lack{"q", "llama3", "blk.1.attn_q.weight"}, Lack{"ff", "mistral", "blk.0.ffn_up.weight"},
-                    Lack{"one_bias", "llama_tied_linear_bias", "blk.1.attn_k.bias"},
-                    Lack{"bias", "qwen2", "blk.0.attn_q.bias"}, Lack{"norm", "qwen3", "blk.0.attn_q_norm.weight"},
-                    Lack{"gate", "qwen3moe", "blk.0.ffn_gate_inp.weight"},
-                    Lack{"sinks", "gpt_oss", "blk.2.attn_sinks.weight"},
-                    Lack{"router_bias", "gpt_oss", "blk.0.ffn_gate_inp.bias"},
-                    Lack{"expert_bias", "gpt_oss", "blk.1.ffn_down_exps.bias"},
-                    Lack{"ffn_norm", "gpt_oss", "blk.1.post_attention_norm.weight"}),
-    [](const auto& test) { return std::string(test.param.name); });
+INSTANTIATE_TEST_SUITE_P(Tensors, Lacking,
+                         testing::Values(Lack{"q", "llama3", "blk.1.attn_q.weight"},
+                                         Lack{"ff", "mistral", "blk.0.ffn_up.weight"},
+                                         Lack{"one_bias", "llama_tied_linear_bias", "blk.1.attn_k.bias"},
+                                         Lack{"bias", "qwen2", "blk.0.attn_q.bias"},
+                                         Lack{"norm", "qwen3", "blk.0.attn_q_norm.weight"},
+                                         Lack{"gate", "qwen3moe", "blk.0.ffn_gate_inp.weight"},
+                                         Lack{"sinks", "gpt_oss", "blk.2.attn_sinks.weight"},
+                                         Lack{"router_bias", "gpt_oss", "blk.0.ffn_gate_inp.bias"},
+                                         Lack{"expert_bias", "gpt_oss", "blk.1.ffn_down_exps.bias"},
+                                         Lack{"ffn_norm", "gpt_oss", "blk.1.post_attention_norm.weight"}),
+                         [](const auto& test) { return std::string(test.param.name); });
 
 /// One key set anew, or taken away with nullopt.
 struct Spoilt {
@@ -202,11 +209,14 @@ INSTANTIATE_TEST_SUITE_P(
                ErrorKind::bad_input},
         Spoilt{"mixtral", "llama3", "llama.expert_count", uint64_t{8}, ErrorKind::unsupported},
         Spoilt{"window", "qwen2", "qwen2.attention.sliding_window", uint64_t{64}, ErrorKind::unsupported},
-        Spoilt{"no_window", "gpt_oss", "gpt-oss.attention.sliding_window", std::nullopt, ErrorKind::bad_input},
-        Spoilt{"empty_window", "gpt_oss", "gpt-oss.attention.sliding_window", uint64_t{0}, ErrorKind::bad_input},
+        Spoilt{"no_window", "gpt_oss", "gpt-oss.attention.sliding_window", std::nullopt,
+               ErrorKind::bad_input},
+        Spoilt{"empty_window", "gpt_oss", "gpt-oss.attention.sliding_window", uint64_t{0},
+               ErrorKind::bad_input},
         Spoilt{"scale", "llama3", "llama.attention.scale", 0.5, ErrorKind::unsupported},
         Spoilt{"mscale", "llama3", "llama.rope.scaling.yarn_log_multiplier", 0.1, ErrorKind::unsupported},
-        Spoilt{"no_experts_used", "qwen3moe", "qwen3moe.expert_used_count", std::nullopt, ErrorKind::bad_input}),
+        Spoilt{"no_experts_used", "qwen3moe", "qwen3moe.expert_used_count", std::nullopt,
+               ErrorKind::bad_input}),
     [](const auto& test) { return std::string(test.param.name); });
 
 TEST(Keys, ArraysOfOneValueALayerCountAsThatValue) {

@@ -44,7 +44,12 @@ std::vector<std::string> oracle_names() {
 
 Oracle read_oracle(const std::string& name) {
   const SafetensorsFile dump = SafetensorsFile::open(path_of(name + ".safetensors"));
-  return {name, values<int32_t>(dump.tensor("tokens")), values<float>(dump.tensor("logits")),
+  const bool sparse = dump.tensors().contains("bf16_experts");
+  return {name,
+          values<int32_t>(dump.tensor("tokens")),
+          values<float>(dump.tensor("logits")),
+          values<float>(dump.tensor("bf16_logits")),
+          sparse ? values<int32_t>(dump.tensor("bf16_experts")) : std::vector<int32_t>(),
           GgufFile::open(path_of(name + ".gguf"))};
 }
 

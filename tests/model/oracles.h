@@ -12,6 +12,10 @@ struct Oracle {
   std::string name;
   std::vector<int32_t> tokens;  ///< one sequence
   std::vector<float> logits;    ///< {tokens, vocab}
+  /// Of the same weights rounded to BF16: the logits, and the experts chosen {moe layers, tokens, used}, each
+  /// token's ascending; empty for dense models.
+  std::vector<float> bf16_logits;
+  std::vector<int32_t> bf16_experts;
   GgufFile file;
 };
 

@@ -130,8 +130,9 @@ def choose(c, w, x):
     return experts, weights * c['scale'], margin
 
 
-def moe(c, w, x):
+def moe(c, w, x, routes):
     experts, weights, margin = choose(c, w, x)
+    routes.append(experts.sort(-1).values)
     y = gated(x, w['shared_gate'], w['shared_up'], w['shared_down'])
     rows = [sum(weights[t, k] * gated(x[t], w['gates'][e], w['ups'][e], w['downs'][e])
                 for k, e in enumerate(experts[t].tolist())) for t in range(len(x))]
@@ -142,21 +143,21 @@ def layer_weights(w, i):
     return {k.split('.', 1)[1]: v for k, v in w.items() if k.startswith(f'{i}.')}
 
 
-def block(c, layer, x, dense):
-    """One layer, and the smallest margin of its router's choices."""
+def block(c, layer, x, dense, routes):
+    """One layer, and the smallest margin of its router's choices, which go to `routes`."""
     x = x + attention(c, layer, rms_norm(x, layer['attn_norm'], c['eps']))
     h = rms_norm(x, layer['ffn_norm'], c['eps'])
     if dense:
         return x + gated(h, layer['ff_gate'], layer['ff_up'], layer['ff_down']), math.inf
-    y, margin = moe(c, layer, h)
+    y, margin = moe(c, layer, h, routes)
     return x + y, margin
 
 
-def paper_states(c, w, tokens):
+def paper_states(c, w, tokens, routes):
     """What the head reads, {n, hidden}."""
     x, margin = w['embed'][tokens], math.inf
     for i in range(c['layers']):
-        x, least = block(c, layer_weights(w, i), x, i < c['dense_layers'])
+        x, least = block(c, layer_weights(w, i), x, i < c['dense_layers'], routes)
         margin = min(margin, least)
     return rms_norm(x, w['norm'], c['eps']), margin
 
@@ -166,19 +167,20 @@ def head(c, w, states):
 
 
 def paper_logits(c, weights, tokens):
-    w = {k: v.double() for k, v in weights.items()}
-    states, margin = paper_states(c, w, tokens)
-    return head(c, w, states), margin
+    """Logits, the smallest margin of a choice, and the experts chosen {moe layers, tokens, used}, ascending."""
+    w, routes = {k: v.double() for k, v in weights.items()}, []
+    states, margin = paper_states(c, w, tokens, routes)
+    return head(c, w, states), margin, torch.stack(routes)
 
 
 def draft_logits(c, weights, tokens):
     """{n - 1, vocab}: at each position but the last, from its state and the next token, the token after that."""
     w = {k: v.double() for k, v in weights.items()}
     layer = layer_weights(w, c['layers'])
-    states, _ = paper_states(c, w, tokens)
+    states, _ = paper_states(c, w, tokens, [])
     joined = torch.cat([rms_norm(w['embed'][tokens[1:]], layer['enorm'], c['eps']),
                         rms_norm(states[:-1], layer['hnorm'], c['eps'])], -1)
-    x, margin = block(c, layer, joined @ layer['join'].T, False)
+    x, margin = block(c, layer, joined @ layer['join'].T, False, [])
     return head(c, w, rms_norm(x, layer['head_norm'], c['eps'])), margin
 
 
@@ -394,21 +396,26 @@ def make(name, out):
     tokens = torch.randint(0, vocab, (TOKENS,), generator=torch.Generator().manual_seed(7))
     for seed in range(1, 1000):
         weights = make_weights(c, seed, vocab)
-        paper, margin = paper_logits(c, weights, tokens)
+        rounded = {k: v.bfloat16().float() for k, v in weights.items()}
+        paper, margin, _ = paper_logits(c, weights, tokens)
+        paper16, margin16, experts = paper_logits(c, rounded, tokens)
         if c['draft']:
             draft, least = draft_logits(c, weights, tokens)
             margin = min(margin, least)
-        if margin > 1e-3:  # no choice of experts hangs on rounding
+        if min(margin, margin16) > 1e-3:  # no choice of experts hangs on rounding
             break
     else:
         raise SystemExit(f'{name}: no seed without near ties')
-    logits, oracle = paper, 'paper_logits in make_dumps.py'
+    logits, logits16, oracle = paper, paper16, 'paper_logits in make_dumps.py'
     if c.get('oracle') != 'paper':
         logits, oracle = transformers_logits(c, weights, tokens, vocab), f'transformers {transformers.__version__}'
-        error = relative_error(logits, paper)
+        logits16 = transformers_logits(c, rounded, tokens, vocab)
+        error = max(relative_error(logits, paper), relative_error(logits16, paper16))
         assert error < 2e-6, (name, error)
     write_gguf(out / f'{name}.gguf', model_keys(name, c) + tokenizer, model_tensors(c, weights))
-    dump = {'tokens': tokens.numpy().astype('<i4'), 'logits': logits.float().numpy()}
+    # Beside the logits, those of the same weights rounded to bf16 (computed in float32), and the experts they choose.
+    dump = {'tokens': tokens.numpy().astype('<i4'), 'logits': logits.float().numpy(),
+            'bf16_logits': logits16.float().numpy(), 'bf16_experts': experts.numpy().astype('<i4')}
     if c['draft']:
         dump['draft_logits'] = draft.float().numpy()
     save_file(dump, out / f'{name}.safetensors',
