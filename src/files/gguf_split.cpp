@@ -13,8 +13,8 @@ namespace {
 constexpr uint64_t most_pieces = 65535;  // the numbers are 16 bits wide
 
 struct PieceName {
-  std::string stem;      ///< what stands before "-00001-of-00003.gguf"
-  uint64_t number = 0;   ///< from 1
+  std::string stem;     ///< what stands before "-00001-of-00003.gguf"
+  uint64_t number = 0;  ///< from 1
   uint64_t pieces = 0;
 };
 

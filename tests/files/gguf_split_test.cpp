@@ -116,7 +116,9 @@ TEST(GgufSplit, PiecesThatDontBelongTogetherAreRefused) {
   const std::vector<Spoiled> all = {
       {"duplicated", [](auto& p) { p[2] = p[1]; }, {piece_name(3, 3), "split.no", "expected 2", "found 1"}},
       {"swapped", [](auto& p) { std::swap(p[1], p[2]); }, {piece_name(2, 3), "split.no"}},
-      {"of_more", [](auto& p) { p[1].count = 4; }, {piece_name(2, 3), "split.count", "expected 3", "found 4"}},
+      {"of_more",
+       [](auto& p) { p[1].count = 4; },
+       {piece_name(2, 3), "split.count", "expected 3", "found 4"}},
       {"another_sum", [](auto& p) { p[1].tensors = 4; }, {piece_name(2, 3), "split.tensors.count"}},
       {"too_few_tensors",
        [](auto& p) {
@@ -124,7 +126,9 @@ TEST(GgufSplit, PiecesThatDontBelongTogetherAreRefused) {
        },
        {"split.tensors.count", "3 tensors", "found 9"}},
       {"tensor_twice", [](auto& p) { p[2].tensor = "b"; }, {piece_name(3, 3), "'b'", "earlier piece"}},
-      {"foreign", [](auto& p) { p[1].architecture = "qwen2"; }, {piece_name(2, 3), "another model", "'qwen2'"}},
+      {"foreign",
+       [](auto& p) { p[1].architecture = "qwen2"; },
+       {piece_name(2, 3), "another model", "'qwen2'"}},
   };
   for (const Spoiled& spoiled : all) {
     SCOPED_TRACE(spoiled.name);
@@ -155,7 +159,8 @@ TEST(GgufSplit, AnAbsurdCountIsRefusedBeforeAnyIsLookedFor) {
 
 TEST(GgufSplit, OnePieceIsAFileLikeAnother) {
   const TemporaryFolder folder;
-  writer_of({.count = 1, .tensors = 1, .architecture = "llama", .tensor = "a"}).write(folder / "whatever.gguf");
+  writer_of({.count = 1, .tensors = 1, .architecture = "llama", .tensor = "a"})
+      .write(folder / "whatever.gguf");
   EXPECT_EQ(GgufFile::open(folder / "whatever.gguf").tensors().size(), 1u);
 }
 
