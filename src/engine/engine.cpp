@@ -56,14 +56,14 @@ int asked_context(const ModelShape& model, const EngineOptions& options) {
 /// The cache that the options ask for: whole sequences, or as many pages as fit into cache_bytes.
 PagedCache::Shape cache_shape(const ModelShape& model, const EngineOptions& options) {
   PagedCache::Shape cache;
-  cache.layers = model.layers;
+  cache.layers = model.cache_layers;
   cache.row = model.cache_row;
   cache.max_sequences = options.parallel;
   const int context = asked_context(model, options);
   const uint64_t whole = checked_mul(PagedCache::pages_for(context), options.parallel, "the cache's pages");
   uint64_t pages = whole;
   if (options.cache_bytes > 0) {
-    const uint64_t rows = checked_mul(model.layers, PagedCache::kPageTokens, "a page's rows");
+    const uint64_t rows = checked_mul(model.cache_layers, PagedCache::kPageTokens, "a page's rows");
     const uint64_t page_bytes =
         checked_mul(rows, checked_mul(model.cache_row, sizeof(float), "a row"), "a page");
     pages = std::min(whole, options.cache_bytes / std::max<uint64_t>(page_bytes, 1));

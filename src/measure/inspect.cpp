@@ -65,7 +65,7 @@ void read_text(const GgufFile& file, Inspection& result) {
 
 uint64_t cache_bytes(const ModelShape& model, int sequences) {
   const int pages = sequences * PagedCache::pages_for(model.context);
-  return PagedCache::bytes_for({model.layers, model.cache_row, pages, sequences, model.context});
+  return PagedCache::bytes_for({model.cache_layers, model.cache_row, pages, sequences, model.context});
 }
 
 /// What running the model takes; throws what loading it would.
@@ -74,7 +74,7 @@ void measure_memory(const GgufFile& file, Inspection& result) {
   const int sequences = EngineOptions{}.parallel;
   result.cache_memory = cache_bytes(model, sequences);
   result.cache_full_context = cache_bytes(model, 1);
-  result.cache_bytes_per_token = uint64_t{4} * model.cache_row * model.layers;
+  result.cache_bytes_per_token = uint64_t{4} * model.cache_row * model.cache_layers;
   result.cache_sequences = sequences;
   result.weights_memory = model.packed_bytes;
   result.active_weights = model.active_weights;

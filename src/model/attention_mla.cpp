@@ -3,30 +3,8 @@
 #include <algorithm>
 #include <cmath>
 #include <cstring>
-#include <limits>
 
 namespace tern {
-
-namespace {
-
-constexpr float kMasked = -std::numeric_limits<float>::infinity();
-
-/// One more block of scores {block} for a running softmax: scores become weights, and what was summed so far
-/// into acc {n} and sum is scaled down to the new maximum.
-void soften(const Kernels& kernels, float* scores, size_t block, float& most, float& sum, float* acc,
-            size_t n) {
-  const float highest = kernels.max(scores, block);
-  if (highest > most) {
-    float factor = most;
-    kernels.exp_shifted(&factor, highest, 1);
-    kernels.scale(factor, n, acc);
-    sum *= factor;
-    most = highest;
-  }
-  sum += kernels.exp_shifted(scores, most, block);
-}
-
-}  // namespace
 
 bool absorbing_is_cheaper(const MlaShape& shape, int position, size_t count) {
   // Multiply-adds of one head. Each query absorbed costs what each key decompressed does, so the new tokens
@@ -42,18 +20,17 @@ bool absorbing_is_cheaper(const MlaShape& shape, int position, size_t count) {
 MlaAttention::MlaAttention(const MlaShape& shape, const RopeParams& rope, uint64_t hidden, float eps,
                            size_t max_tokens, int members)
     : shape_(shape), hidden_(hidden), eps_(eps), rope_(rope, max_tokens), members_(members) {
-  const size_t heads = shape.heads, rank = shape.kv_rank, rows = std::max(max_tokens, kRowChunk);
+  const size_t heads = shape.heads, rank = shape.kv_rank;
   activations_.reserve(max_tokens, std::max({size_t{hidden}, size_t(shape.q_rank), heads * shape.v}));
   for (Member& member : members_) {
     member.activations.reserve(std::max(max_tokens, kBlock), std::max<size_t>(shape.nope, rank));
-    member.queries.resize(shape.cache_row() * kRowChunk);
-    member.raw.resize(kBlock * kRowChunk);
-    member.scores.resize(rows * kBlock);
+    member.rows.reserve(shape.latent_slice());
+    member.scores.resize(max_tokens * kBlock);
     member.keys.resize(kBlock * shape.nope);
     member.keys_t.resize(shape.qk() * kBlock);
     member.values.resize(kBlock * shape.v);
-    member.most.resize(rows);
-    member.sum.resize(rows);
+    member.most.resize(max_tokens);
+    member.sum.resize(max_tokens);
   }
   tasks_.reserve(max_tokens * heads / (kRowChunk / 2) + max_tokens);
   q_a_.resize(max_tokens * shape.q_rank);
@@ -164,7 +141,16 @@ void MlaAttention::attend_absorbed(const Compute& compute, const MlaWeights& wei
   cut_row_tasks(plan, compute.team.size());
   parallel(compute.team, tasks_.size(), score_work(plan, true), [&](size_t begin, size_t end, int index) {
     for (size_t i = begin; i < end; ++i) {
-      absorbed_rows(kernels, plan.pieces()[tasks_[i].piece], tasks_[i], cache, layer, members_[index]);
+      const Piece& piece = plan.pieces()[tasks_[i].piece];
+      const QueryRows rows = {.sequence = piece.sequence,
+                              .position = piece.position,
+                              .heads = heads,
+                              .queries = absorbed_q_.data() + piece.first * heads * row,
+                              .query_stride = heads * row,
+                              .out = latent_.data() + piece.first * heads * rank,
+                              .out_stride = heads * rank};
+      attend_rows(kernels, cache, layer, shape_.latent_slice(), rows, tasks_[i].begin, tasks_[i].end,
+                  members_[index].rows);
     }
   });
 
@@ -177,51 +163,6 @@ void MlaAttention::attend_absorbed(const Compute& compute, const MlaWeights& wei
       kernels.matmul(w, activations, heads_.data() + h * v, heads * v, 0, w.panels());
     }
   });
-}
-
-void MlaAttention::absorbed_rows(const Kernels& kernels, const Piece& piece, const RowTask& task,
-                                 const PagedCache& cache, int layer, Member& member) {
-  const size_t heads = shape_.heads, rank = shape_.kv_rank, width = shape_.cache_row();
-  const size_t rows = task.end - task.begin;
-  const size_t first_row = piece.first * heads + task.begin;
-  float* acc = latent_.data() + first_row * rank;
-  // Where the token of a row stands in its sequence.
-  const auto position = [&](size_t row) { return piece.position + (task.begin + row) / heads; };
-
-  const float* queries = absorbed_q_.data() + first_row * width;
-  for (size_t r = 0; r < rows; ++r) {
-    for (size_t c = 0; c < width; ++c) member.queries[c * kRowChunk + r] = queries[r * width + c];
-  }
-  std::fill_n(acc, rows * rank, 0.0f);
-  std::fill_n(member.sum.data(), rows, 0.0f);
-  std::fill_n(member.most.data(), rows, kMasked);
-
-  const size_t last = position(rows - 1);
-  size_t seeing = 0;  // rows before it stand before the block
-  for (size_t start = 0; start <= last; start += kBlock) {
-    while (position(seeing) < start) ++seeing;
-    const size_t keys = std::min(kBlock, last + 1 - start);
-    const float* latents = cache.row(layer, piece.sequence, static_cast<int>(start));
-    kernels.gemm(latents, width, member.queries.data() + seeing, kRowChunk, member.raw.data() + seeing,
-                 kRowChunk, keys, rows - seeing, width, false);
-    for (size_t r = seeing; r < rows; ++r) {
-      float* scores = member.scores.data() + r * kBlock;
-      const size_t visible = std::min(kBlock, position(r) + 1 - start);
-      for (size_t key = 0; key < visible; ++key) scores[key] = member.raw[key * kRowChunk + r];
-      std::fill(scores + visible, scores + kBlock, kMasked);
-      soften(kernels, scores, kBlock, member.most[r], member.sum[r], acc + r * rank, rank);
-    }
-    // Rows that see equally many keys go together.
-    for (size_t r = seeing; r < rows;) {
-      const size_t visible = std::min(kBlock, position(r) + 1 - start);
-      size_t end = r + 1;
-      while (end < rows && std::min(kBlock, position(end) + 1 - start) == visible) ++end;
-      kernels.gemm(member.scores.data() + r * kBlock, kBlock, latents, width, acc + r * rank, rank, end - r,
-                   rank, visible, true);
-      r = end;
-    }
-  }
-  for (size_t r = 0; r < rows; ++r) kernels.scale(1.0f / member.sum[r], rank, acc + r * rank);
 }
 
 // ---- decompressed

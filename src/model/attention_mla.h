@@ -4,9 +4,8 @@
 //   absorbed      the query is taken into the latent space instead, and the heads share the latents as keys
 //   and values.
 //
-// Both walk over absolute blocks of one page of keys in ascending order with a running softmax, and never
-// touch a key that a query must not see. So a token's result depends on its sequence alone: not on how a
-// prompt was cut into pieces nor on the company in its batch.
+// Both walk over absolute blocks of one page of keys in ascending order with a running softmax
+// (attend_rows.h), so a token's result depends on its sequence alone.
 #pragma once
 
 #include <cstddef>
@@ -14,6 +13,7 @@
 #include <string>
 #include <vector>
 
+#include "model/attend_rows.h"
 #include "model/batch_plan.h"
 #include "model/cache.h"
 #include "model/project.h"
@@ -31,6 +31,8 @@ struct MlaShape {
 
   int qk() const { return nope + rope; }
   int cache_row() const { return kv_rank + rope; }
+  /// Absorbed, all heads share the cached row as their key and the latent in it as their value.
+  KeyValueSlice latent_slice() const { return {0, size_t(cache_row()), 0, size_t(kv_rank)}; }
 };
 
 struct MlaWeights {
@@ -71,9 +73,7 @@ class MlaAttention {
                int layer, const float* x, float* y);
 
  private:
-  static constexpr size_t kBlock = PagedCache::kPageTokens;  ///< keys at a time
-  static constexpr size_t kRowChunk =
-      16;  ///< rows (token, head) of an absorbed task: they share each read of a latent
+  static constexpr size_t kBlock = kKeyBlock;
 
   /// One task of the absorbed way: rows [begin, end) of a piece's tokens x heads.
   struct RowTask {
@@ -81,13 +81,12 @@ class MlaAttention {
   };
   struct Member {
     Activations activations;
-    std::vector<float> queries;    ///< absorbed: {cache_row, kRowChunk}, transposed
-    std::vector<float> raw;        ///< absorbed: {kBlock, kRowChunk} scores as they come
-    std::vector<float> scores;     ///< {rows, kBlock}
-    std::vector<float> keys;       ///< decompressed: {kBlock, nope}
-    std::vector<float> keys_t;     ///< decompressed: {qk, kBlock}
-    std::vector<float> values;     ///< decompressed: {kBlock, v}
-    std::vector<float> most, sum;  ///< {rows}: the running softmax
+    RowScratch rows;               ///< of the absorbed way; what follows is the decompressed way's
+    std::vector<float> scores;     ///< {max_tokens, kBlock}
+    std::vector<float> keys;       ///< {kBlock, nope}
+    std::vector<float> keys_t;     ///< {qk, kBlock}
+    std::vector<float> values;     ///< {kBlock, v}
+    std::vector<float> most, sum;  ///< {max_tokens}: the running softmax
   };
 
   void make_queries_and_rows(const Compute& compute, const MlaWeights& weights, const BatchPlan& plan,
@@ -97,8 +96,6 @@ class MlaAttention {
                        const PagedCache& cache, int layer);
   void attend_decompressed(const Compute& compute, const MlaWeights& weights, const BatchPlan& plan,
                            const PagedCache& cache, int layer);
-  void absorbed_rows(const Kernels& kernels, const Piece& piece, const RowTask& task, const PagedCache& cache,
-                     int layer, Member& member);
   void decompressed_head(const Kernels& kernels, const MlaWeights& weights, const Piece& piece, int head,
                          const PagedCache& cache, int layer, Member& member);
   void decompress_block(const Kernels& kernels, const MlaWeights& weights, int head, const float* latents,

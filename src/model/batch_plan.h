@@ -37,6 +37,7 @@ class BatchPlan {
   size_t tokens() const { return batch_.size(); }
   size_t absorbed_tokens() const { return absorbed_tokens_; }  ///< they come first
   const BatchToken& token(size_t index) const { return batch_[order_[index]]; }
+  size_t place(size_t index) const { return order_[index]; }  ///< in the batch
   /// Plan indices of the tokens that want logits, in the order of the batch.
   std::span<const uint32_t> wanted() const { return wanted_; }
 

@@ -25,7 +25,8 @@ void ExpertLease::release() {
   weights_ = nullptr;
 }
 
-void ExpertStore::add_layer(TensorReader& reader, int layer, uint64_t hidden, uint64_t ff, uint64_t experts) {
+void ExpertStore::add_layer(TensorReader& reader, int layer, const ExpertShape& shape) {
+  const uint64_t hidden = shape.hidden, ff = shape.ff, experts = shape.experts;
   const std::string prefix = fmt::format("blk.{}.ffn_", layer);
   const GgufTensor& gate = reader.tensor(prefix + "gate_exps.weight", {hidden, ff, experts});
   const GgufTensor& up = reader.tensor(prefix + "up_exps.weight", {hidden, ff, experts});
@@ -38,17 +39,29 @@ void ExpertStore::add_layer(TensorReader& reader, int layer, uint64_t hidden, ui
   std::byte* base = reader.memory().take(checked_mul(extent, experts, "experts"), kPage);
 
   layers_.resize(layer + 1);
-  layers_[layer].extent = extent;
-  layers_[layer].experts.resize(experts);
+  Layer& made = layers_[layer];
+  made.extent = extent;
+  made.experts.resize(experts);
+  if (shape.bias) {
+    made.gate_bias = reader.floats(prefix + "gate_exps.bias", {ff, experts});
+    made.up_bias = reader.floats(prefix + "up_exps.bias", {ff, experts});
+    made.down_bias = reader.floats(prefix + "down_exps.bias", {hidden, experts});
+  }
   if (!base) return;
   const TensorBytes gates = gate.load(), ups = up.load(), downs = down.load();
   const auto pack_experts = [&](size_t begin, size_t end, int) {
     for (size_t e = begin; e < end; ++e) {
       std::byte* to = base + e * extent;
-      GatedWeights& expert = layers_[layer].experts[e];
+      GatedWeights& expert = made.experts[e];
       expert.gate = {gate.dtype(), ff, hidden, to};
       expert.up = {up.dtype(), ff, hidden, to + gate_bytes};
       expert.down = {down.dtype(), hidden, ff, to + gate_bytes + up_bytes};
+      expert.gating = shape.gating;
+      if (shape.bias) {
+        expert.gate_bias = made.gate_bias.data() + e * ff;
+        expert.up_bias = made.up_bias.data() + e * ff;
+        expert.down_bias = made.down_bias.data() + e * hidden;
+      }
       pack(gate.dtype(), gates.data() + e * (gates.size() / experts), ff, hidden, to);
       pack(up.dtype(), ups.data() + e * (ups.size() / experts), ff, hidden, to + gate_bytes);
       pack(down.dtype(), downs.data() + e * (downs.size() / experts), hidden, ff, to + gate_bytes + up_bytes);

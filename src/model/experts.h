@@ -11,11 +11,27 @@
 
 namespace tern {
 
-/// One expert's matrices: y = down (silu(gate x) * up x). Gate and up are packed one after the other.
+/// How a gated feed-forward network joins its gate g and its up projection u.
+enum class Gating {
+  silu,          ///< silu(g) u
+  clamped_silu,  ///< silu(1.702 g) / 1.702 (u + 1), g at most 7 and u within -7 to 7 (gpt-oss)
+};
+
+/// One network, an expert's say: y = down (gating of gate x and up x), each matrix with its bias where it has
+/// one. An expert's gate and up are packed one after the other.
 struct GatedWeights {
-  PackedMatrix gate;  ///< {ff, hidden}
-  PackedMatrix up;    ///< {ff, hidden}
-  PackedMatrix down;  ///< {hidden, ff}
+  PackedMatrix gate;                                                           ///< {ff, hidden}
+  PackedMatrix up;                                                             ///< {ff, hidden}
+  PackedMatrix down;                                                           ///< {hidden, ff}
+  const float *gate_bias = nullptr, *up_bias = nullptr, *down_bias = nullptr;  ///< {rows} each
+  Gating gating = Gating::silu;
+};
+
+/// What the experts of a family are like.
+struct ExpertShape {
+  uint64_t hidden = 0, ff = 0, experts = 0;
+  bool bias = false;
+  Gating gating = Gating::silu;
 };
 
 class ExpertStore;
@@ -46,9 +62,9 @@ class ExpertStore {
  public:
   static constexpr size_t kPage = 4096;
 
-  /// Packs `blk.LAYER.ffn_{gate,up,down}_exps.weight`, each expert into one extent of whole pages. Layers are
-  /// added in ascending order; those before the first have no experts.
-  void add_layer(TensorReader& reader, int layer, uint64_t hidden, uint64_t ff, uint64_t experts);
+  /// Packs `blk.LAYER.ffn_{gate,up,down}_exps.weight`, each expert into one extent of whole pages, and reads
+  /// their biases. Layers are added in ascending order; those before the first have no experts.
+  void add_layer(TensorReader& reader, int layer, const ExpertShape& shape);
 
   ExpertLease acquire(int layer, int expert);
   /// Leases that are out.
@@ -61,6 +77,7 @@ class ExpertStore {
   struct Layer {
     size_t extent = 0;
     std::vector<GatedWeights> experts;
+    std::vector<float> gate_bias, up_bias, down_bias;  ///< {experts, rows}, empty where there are none
   };
   std::vector<Layer> layers_;
   int leased_ = 0;

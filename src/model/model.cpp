@@ -3,47 +3,25 @@
 #include <new>
 
 #include "base/error.h"
-#include "model/deepseek2.h"
+#include "model/decoder.h"
 
 namespace tern {
 
-namespace {
-
-struct Architecture {
-  std::string_view name;  ///< `general.architecture`
-  std::unique_ptr<Model> (*load)(const GgufFile& file, const ModelOptions& options);
-  ModelShape (*measure)(const GgufFile& file);
-};
-
-constexpr Architecture kArchitectures[] = {
-    {"deepseek2", load_deepseek2, measure_deepseek2},
-};
-
-const Architecture& architecture_of(const GgufFile& file) {
-  const std::string name = file.get_string("general.architecture");
-  std::string known;
-  for (const Architecture& architecture : kArchitectures) {
-    if (architecture.name == name) return architecture;
-    known += known.empty() ? "" : ", ";
-    known += architecture.name;
-  }
-  fail(ErrorKind::unsupported, "{}: architecture \"{}\" is not supported; tern runs {}", file.name(), name,
-       known);
+void Model::draft(std::span<const BatchToken>, const float*, PagedCache&, float*) {
+  fail(ErrorKind::bad_input, "draft: the model was loaded without its draft layer, or has none");
 }
 
-}  // namespace
-
 std::unique_ptr<Model> load_model(const GgufFile& file, const ModelOptions& options) {
-  const Architecture& architecture = architecture_of(file);
+  const DecoderShape shape = find_family(file).read_shape(file);
   try {
-    return architecture.load(file, options);
+    return load_decoder(file, shape, options);
   } catch (const std::bad_alloc&) {
     fail(ErrorKind::limit, "{}: the model does not fit into memory", file.name());
   }
 }
 
 ModelShape measure_model(const GgufFile& file) {
-  return architecture_of(file).measure(file);
+  return measure_decoder(file, find_family(file).read_shape(file));
 }
 
 }  // namespace tern

@@ -23,8 +23,8 @@ struct BatchToken {
   bool wants_logits = false;
 };
 
-/// Which way attention goes. automatic: decompressed for pieces of a prompt, absorbed for short ones and
-/// decode.
+/// Which way Multi-head Latent Attention goes. automatic: decompressed for pieces of a prompt, absorbed for
+/// short ones and decode.
 enum class AttentionPath { automatic, decompressed, absorbed };
 
 /// Is told which experts the router chose, on the thread that runs forward(). For tests and statistics.
@@ -42,6 +42,7 @@ struct ModelOptions {
   int threads = 1;
   int max_batch = 256;  ///< tokens in one forward
   AttentionPath attention = AttentionPath::automatic;
+  bool draft = false;  ///< load the multi-token-prediction layer too, where the file has one
   RouterObserver* router_observer = nullptr;  ///< must outlive the model
 };
 
@@ -49,9 +50,12 @@ struct ModelOptions {
 struct ModelShape {
   std::string architecture;
   int vocab = 0, hidden = 0, layers = 0, context = 0;
-  int cache_row = 0;                         ///< floats a token and layer
-  uint64_t weights = 0, active_weights = 0;  ///< numbers of parameters: all, and used for one token
-  uint64_t packed_bytes = 0;                 ///< memory of the weights; the norms' few floats come on top
+  int cache_layers = 0;  ///< layers of its cache: the model's, and the draft layer if loaded
+  int cache_row = 0;     ///< floats a token and layer
+  int draft_layers = 0;  ///< multi-token-prediction layers in the file, loaded or not
+  uint64_t weights = 0,
+           active_weights = 0;  ///< numbers of parameters: all but draft layers', and used for one token
+  uint64_t packed_bytes = 0;    ///< memory of the weights; the norms' few floats come on top
 };
 
 class Model {
@@ -61,9 +65,19 @@ class Model {
 
   /// Runs the batch (1 to max_batch tokens), extends nothing: the caller has made room in `cache` with
   /// extend() before, and positions are below length(). logits: {number of tokens with wants_logits, vocab}
-  /// in batch order. A sequence's logits do not depend on the batch's other sequences, bit for bit. Throws
-  /// Error{bad_input} for ids out of range or positions without room.
-  virtual void forward(std::span<const BatchToken> batch, PagedCache& cache, float* logits) = 0;
+  /// in batch order. `states`, where not null: {tokens of the batch, hidden}, each token's state behind the
+  /// output norm, for draft(). A sequence's logits do not depend on the batch's other sequences, bit for bit.
+  /// Throws Error{bad_input} for ids out of range or positions without room.
+  virtual void forward(std::span<const BatchToken> batch, PagedCache& cache, float* logits,
+                       float* states = nullptr) = 0;
+
+  /// One step of the draft head (multi-token prediction, DeepSeek-V3, section 2.2). A batch token at position
+  /// p holds the token of position p + 1, and its row of `states` {tokens of the batch, hidden} what
+  /// forward() gave for position p; the logits are those of position p + 2. It attends to what was drafted
+  /// before, so a sequence is drafted from its first position on; rows of its own in the same cache, in the
+  /// layer behind the model's. Throws Error{bad_input} as forward(), and where no draft layer is loaded.
+  virtual void draft(std::span<const BatchToken> batch, const float* states, PagedCache& cache,
+                     float* logits);
 };
 
 /// Loads any supported architecture. The file must outlive the call only; weights are packed into memory of

@@ -13,15 +13,18 @@ namespace {
 
 constexpr float kOut = -std::numeric_limits<float>::infinity();
 
-void to_scores(RouterParams::Score score, float* logits, int n) {
-  if (score == RouterParams::Score::sigmoid) {
-    for (int e = 0; e < n; ++e) logits[e] = 1.0f / (1.0f + std::exp(-logits[e]));
-    return;
-  }
+void softmax(float* logits, int n) {
   float most = kOut, sum = 0;
   for (int e = 0; e < n; ++e) most = std::max(most, logits[e]);
   for (int e = 0; e < n; ++e) sum += logits[e] = std::exp(logits[e] - most);
   for (int e = 0; e < n; ++e) logits[e] /= sum;
+}
+
+void to_scores(RouterParams::Score score, float* logits, int n) {
+  if (score == RouterParams::Score::softmax) softmax(logits, n);
+  if (score == RouterParams::Score::sigmoid) {
+    for (int e = 0; e < n; ++e) logits[e] = 1.0f / (1.0f + std::exp(-logits[e]));
+  }
 }
 
 /// The best entry not yet taken, the first among equals; always a valid index while one is left.
@@ -82,6 +85,10 @@ void choose_experts(const RouterParams& params, float* logits, const float* bias
     weights[k] = logits[chosen[k]];
     sum += weights[k];
   }
+  if (params.score == RouterParams::Score::chosen_softmax) {
+    softmax(weights, params.used);
+    sum = 1;
+  }
   // transformers adds the same 1e-20, which only matters where every chosen score underflowed.
   const float factor = params.normalise ? params.scale / (sum + 1e-20f) : params.scale;
   for (int k = 0; k < params.used; ++k) weights[k] *= factor;
@@ -111,7 +118,8 @@ void check_groups(const GgufFile& file, const std::string& prefix, const RouterP
 
 }  // namespace
 
-RouterParams read_router(const GgufFile& file, const std::string& architecture) {
+RouterParams read_router(const GgufFile& file, const std::string& architecture,
+                         const RouterParams& defaults) {
   const std::string prefix = architecture + ".expert_";
   RouterParams router;
   router.experts = bounded(file, prefix + "count", file.get_uint(prefix + "count"), 1, 65536);
@@ -121,14 +129,15 @@ RouterParams read_router(const GgufFile& file, const std::string& architecture) 
   const uint64_t groups_used = router.groups == 1 ? 1 : file.get_uint(prefix + "group_used_count");
   router.groups_used = bounded(file, prefix + "group_used_count", groups_used, 1, router.groups);
   check_groups(file, prefix, router);
-  const uint64_t function = file.uint_or(prefix + "gating_func", 1);
-  if (function != 1 && function != 2) {
+  const uint64_t family = static_cast<uint64_t>(defaults.score) + 1;
+  const uint64_t function = file.uint_or(prefix + "gating_func", family);
+  if (function != 1 && function != 2 && function != family) {
     fail(ErrorKind::unsupported,
          "{}: {}gating_func = {} is not supported; tern runs 1 (softmax) and 2 (sigmoid)", file.name(),
          prefix, function);
   }
-  router.score = function == 2 ? RouterParams::Score::sigmoid : RouterParams::Score::softmax;
-  router.normalise = file.bool_or(prefix + "weights_norm", false);
+  router.score = static_cast<RouterParams::Score>(function - 1);
+  router.normalise = file.bool_or(prefix + "weights_norm", defaults.normalise);
   router.scale = static_cast<float>(file.float_or(prefix + "weights_scale", 1.0));
   if (!std::isfinite(router.scale) || router.scale <= 0) {
     fail(ErrorKind::bad_input, "{}: {}weights_scale: expected a positive number, found {}", file.name(),
@@ -186,7 +195,9 @@ void MoeLayer::combine(const Kernels& kernels, size_t token, bool shared, float*
 
 void MoeLayer::route(const Compute& compute, const MoeWeights& weights, const float* x, size_t tokens) {
   const size_t experts = params_.experts;
-  project(compute, activations_, x, hidden_, tokens, {{&weights.gate, logits_.data(), experts}});
+  project(compute, activations_, x, hidden_, tokens,
+          {{&weights.gate, logits_.data(), experts,
+            weights.gate_bias.empty() ? nullptr : weights.gate_bias.data()}});
   const float* bias = weights.bias.empty() ? nullptr : weights.bias.data();
   const double work = static_cast<double>(tokens) * static_cast<double>(experts * (used() + 16));
   parallel(compute.team, tokens, work, [&](size_t begin, size_t end, int member) {

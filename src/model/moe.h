@@ -1,4 +1,4 @@
-// Mixture of Experts as DeepSeek-V2 and V3 have it: a gate, routed experts, shared experts.
+// Mixture of Experts: a gate, routed experts, shared experts (DeepSeek-V2 and V3, Qwen 3, gpt-oss).
 #pragma once
 
 #include <cstddef>
@@ -15,7 +15,11 @@ namespace tern {
 
 /// The gate's switches, from `ARCH.expert_*`.
 struct RouterParams {
-  enum class Score { softmax, sigmoid };
+  enum class Score {
+    softmax,         ///< over all experts
+    sigmoid,         ///< of each
+    chosen_softmax,  ///< over the logits of the chosen ones, which their logits choose (gpt-oss)
+  };
   int experts = 0;      ///< routed ones
   int used = 0;         ///< of them, for one token
   int groups = 1;       ///< experts stand in equal groups
@@ -26,8 +30,10 @@ struct RouterParams {
 };
 
 /// Reads `ARCH.expert_{count, used_count, group_count, group_used_count, gating_func, weights_norm,
-/// weights_scale}`. Throws Error{bad_input | unsupported} naming file and key.
-RouterParams read_router(const GgufFile& file, const std::string& architecture);
+/// weights_scale}`; where a file has no gating_func or weights_norm, `defaults` has the family's. Throws
+/// Error{bad_input | unsupported} naming file and key.
+RouterParams read_router(const GgufFile& file, const std::string& architecture,
+                         const RouterParams& defaults = {});
 
 /// Chooses one token's experts. logits {experts} become scores; `bias` {experts} or null is added for
 /// choosing only. With groups: a group's score is the sum of its two best biased scores where there is a bias
@@ -39,9 +45,10 @@ void choose_experts(const RouterParams& params, float* logits, const float* bias
 
 /// One layer's weights beside the routed experts, which are in the ExpertStore.
 struct MoeWeights {
-  PackedMatrix gate;        ///< {experts, hidden}, F32
-  std::vector<float> bias;  ///< {experts}, empty where the model has none
-  GatedWeights shared;      ///< the shared experts as one network; without rows where there are none
+  PackedMatrix gate;             ///< {experts, hidden}, F32
+  std::vector<float> gate_bias;  ///< {experts}, part of the logits; empty where the model has none
+  std::vector<float> bias;       ///< {experts}, for choosing only; empty where the model has none
+  GatedWeights shared;           ///< the shared experts as one network; without rows where there are none
 };
 
 /// Buffers for one MoE layer at a time, sized once.

@@ -24,11 +24,12 @@ struct Compute {
   ThreadTeam& team;
 };
 
-/// y {tokens, ldy} = x W^T, for one of the matrices that share x.
+/// y {tokens, ldy} = x W^T + bias, for one of the matrices that share x.
 struct Projection {
   const PackedMatrix* w;
   float* y;
   size_t ldy;
+  const float* bias = nullptr;  ///< {rows} or null
 };
 
 /// x {tokens, ldx} times each matrix; all have the same cols. `activations` was reserved for that many.
@@ -46,7 +47,7 @@ struct GatedScratch {
   std::vector<float> gate, up;  ///< {max_tokens, ff}
 };
 
-/// y {tokens, hidden} = down (silu(gate x) * up x), shared out over the team by panels.
+/// y {tokens, hidden} = down (gating of gate x and up x), shared out over the team by panels.
 void gated_ffn(const Compute& compute, const GatedWeights& weights, GatedScratch& scratch, const float* x,
                size_t tokens, float* y);
 /// The same on the calling thread alone, for a member of the team that has an expert of its own.

@@ -62,10 +62,12 @@ double mscale(double factor, double m) {
 
 }  // namespace
 
-RopeParams read_rope(const GgufFile& file, const std::string& architecture) {
+RopeParams read_rope(const GgufFile& file, const std::string& architecture, uint64_t dimension) {
   const std::string prefix = architecture + ".rope.";
   RopeParams rope;
-  const uint64_t dimension = file.get_uint(prefix + "dimension_count");
+  if (dimension == 0 || file.find(prefix + "dimension_count")) {
+    dimension = file.get_uint(prefix + "dimension_count");
+  }
   if (dimension < 2 || dimension % 2 != 0 || dimension > 4096) {
     fail(ErrorKind::bad_input, "{}: {}dimension_count: expected an even number from 2 to 4096, found {}",
          file.name(), prefix, dimension);
@@ -87,15 +89,18 @@ YarnRamp yarn_ramp(const RopeParams& rope) {
     return rope.dimension * std::log(context / (rotations * 2.0 * std::numbers::pi)) /
            (2.0 * std::log(rope.base));
   };
-  return {std::max(0.0, std::floor(pair_of(rope.scaling.beta_fast))),
-          std::min(rope.dimension - 1.0, std::ceil(pair_of(rope.scaling.beta_slow)))};
+  const double low = pair_of(rope.scaling.beta_fast), high = pair_of(rope.scaling.beta_slow);
+  const bool whole = rope.scaling.whole_ramp;
+  return {std::max(0.0, whole ? std::floor(low) : low),
+          std::min(rope.dimension - 1.0, whole ? std::ceil(high) : high)};
 }
 
 std::vector<double> rope_frequencies(const RopeParams& rope) {
   std::vector<double> frequencies(rope.dimension / 2);
   const YarnRamp ramp = rope.scaling.type == RopeScaling::Type::yarn ? yarn_ramp(rope) : YarnRamp{};
   for (size_t i = 0; i < frequencies.size(); ++i) {
-    const double plain = std::pow(rope.base, -2.0 * static_cast<double>(i) / rope.dimension);
+    const double divisor = rope.divisors.empty() ? 1.0 : rope.divisors[i];
+    const double plain = std::pow(rope.base, -2.0 * static_cast<double>(i) / rope.dimension) / divisor;
     double stretched = 0.0;  // how far this pair goes from its plain frequency to the divided one
     if (rope.scaling.type == RopeScaling::Type::linear) stretched = 1.0;
     if (rope.scaling.type == RopeScaling::Type::yarn) {
@@ -123,6 +128,7 @@ double rope_softmax_factor(const RopeParams& rope) {
 RopeTable::RopeTable(const RopeParams& rope, size_t max_tokens)
     : frequencies_(rope_frequencies(rope)),
       magnitude_(rope_magnitude(rope)),
+      halves_(rope.halves),
       cos_sin_(max_tokens * frequencies_.size() * 2) {}
 
 void RopeTable::set(size_t token, int32_t position) {
@@ -135,12 +141,15 @@ void RopeTable::set(size_t token, int32_t position) {
 }
 
 void RopeTable::rotate(size_t token, float* x) const {
-  const float* row = cos_sin_.data() + token * frequencies_.size() * 2;
-  for (size_t i = 0; i < frequencies_.size(); ++i) {
+  const size_t pairs = frequencies_.size();
+  const float* row = cos_sin_.data() + token * pairs * 2;
+  for (size_t i = 0; i < pairs; ++i) {
+    float& a = halves_ ? x[i] : x[2 * i];
+    float& b = halves_ ? x[i + pairs] : x[2 * i + 1];
     const float cos = row[2 * i], sin = row[2 * i + 1];
-    const float even = x[2 * i], odd = x[2 * i + 1];
-    x[2 * i] = even * cos - odd * sin;
-    x[2 * i + 1] = odd * cos + even * sin;
+    const float turned = a * cos - b * sin;
+    b = b * cos + a * sin;
+    a = turned;
   }
 }
 

@@ -1,5 +1,5 @@
-// Rotary position embedding over interleaved pairs (Su et al. 2021), with linear scaling and YaRN (Peng et
-// al. 2023).
+// Rotary position embedding (Su et al. 2021) over interleaved pairs or halves, with linear scaling, YaRN
+// (Peng et al. 2023) and given divisors.
 #pragma once
 
 #include <cstddef>
@@ -20,6 +20,7 @@ struct RopeScaling {
   double factor = 1.0;
   uint64_t original_context = 0;  ///< YaRN only
   double beta_fast = 32.0, beta_slow = 1.0;
+  bool whole_ramp = true;                ///< YaRN's ramp begins and ends at whole pairs (all but gpt-oss)
   std::optional<double> log_multiplier;  ///< 0.1 * mscale_all_dim, where the file has it
 };
 
@@ -27,11 +28,14 @@ struct RopeParams {
   int dimension = 0;  ///< rotated floats a head, even
   double base = 10000.0;
   RopeScaling scaling;
+  bool halves = false;          ///< pairs are (x[i], x[i + dimension / 2]), not (x[2i], x[2i + 1])
+  std::vector<float> divisors;  ///< {dimension / 2}: of each pair's frequency (Llama 3.1); empty: none
 };
 
-/// Reads `ARCH.rope.{dimension_count, freq_base, scaling.*}`. A missing scaling.type means linear.
-/// Throws Error{bad_input | unsupported} naming file and key.
-RopeParams read_rope(const GgufFile& file, const std::string& architecture);
+/// Reads `ARCH.rope.{dimension_count, freq_base, scaling.*}`; `dimension` (0: none) is what a missing
+/// dimension_count means. A missing scaling.type means linear. Throws Error{bad_input | unsupported} naming
+/// file and key.
+RopeParams read_rope(const GgufFile& file, const std::string& architecture, uint64_t dimension = 0);
 
 /// The pairs between which YaRN blends: below `low` unchanged frequencies, above `high` divided by the
 /// factor.
@@ -56,12 +60,13 @@ class RopeTable {
   RopeTable(const RopeParams& rope, size_t max_tokens);
   /// Fills row `token` for `position`.
   void set(size_t token, int32_t position);
-  /// Rotates x {dimension} in place: pair (x[2i], x[2i+1]) by angle i of row `token`.
+  /// Rotates x {dimension} in place: pair i by angle i of row `token`.
   void rotate(size_t token, float* x) const;
 
  private:
   std::vector<double> frequencies_;
   double magnitude_;
+  bool halves_;
   std::vector<float> cos_sin_;  ///< {max_tokens, pairs, 2}
 };
 

@@ -94,7 +94,7 @@ class FakeModel : public Model {
       : script_(std::move(script)), max_batch_(max_batch) {
     shape_.architecture = "fake";
     shape_.vocab = kVocab;
-    shape_.layers = 2;
+    shape_.layers = shape_.cache_layers = 2;
     shape_.context = context;
     shape_.cache_row = 1;
   }
@@ -102,7 +102,8 @@ class FakeModel : public Model {
   const ModelShape& shape() const override { return shape_; }
   ModelShape& change_shape() { return shape_; }
 
-  void forward(std::span<const BatchToken> batch, PagedCache& cache, float* logits) override {
+  void forward(std::span<const BatchToken> batch, PagedCache& cache, float* logits,
+               float* /*states*/) override {
     record(batch);
     if (before) before(batch);
     if (batch.empty() || batch.size() > static_cast<size_t>(max_batch_))

@@ -114,7 +114,7 @@ TEST(ExpertStore, EachExpertIsOneExtentOfWholePagesBehindALease) {
   ThreadTeam team(2);
   TensorReader reader(file, memory, team);
   ExpertStore store;
-  store.add_layer(reader, 1, config.hidden, config.expert_ff, config.experts);
+  store.add_layer(reader, 1, {config.hidden, config.expert_ff, config.experts});
   EXPECT_EQ(store.extent_bytes(1) % ExpertStore::kPage, 0u);
   {
     std::vector<ExpertLease> leases;
@@ -144,7 +144,7 @@ TEST(ExpertStore, LeasesTheExpertThatWasAskedFor) {
   ThreadTeam team(1);
   TensorReader reader(file, memory, team);
   ExpertStore store;
-  store.add_layer(reader, 1, config.hidden, config.expert_ff, config.experts);
+  store.add_layer(reader, 1, {config.hidden, config.expert_ff, config.experts});
   const Kernels& scalar = kernels(Isa::scalar);
   const std::vector<float>& down = tiny.tensor("blk.1.ffn_down_exps.weight").values;
   // The first column of each expert's down matrix, by multiplying with the first unit vector.

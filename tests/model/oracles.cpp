@@ -23,7 +23,10 @@ std::vector<T> values(const SafeTensor& tensor) {
 
 std::vector<std::string> oracle_names() {
   return {"v3",        "v3_no_q_rank_yarn",        "v3_dense2_linear",        "v2_greedy_yarn",
-          "v2_groups", "paper_softmax_normalised", "paper_sigmoid_group_max", "paper_negative_bias"};
+          "v2_groups", "paper_softmax_normalised", "paper_sigmoid_group_max", "paper_negative_bias",
+          "llama2",    "llama3",                   "llama_tied_linear_bias",  "mistral",
+          "qwen2",     "qwen2_tied_yarn",          "qwen3",                   "qwen3moe",
+          "gpt_oss"};
 }
 
 Oracle read_oracle(const std::string& name) {

@@ -1,4 +1,4 @@
-// The committed dumps of make_dumps.py: a tiny model and what its logits must be.
+// the committed dumps of make_dumps.py and make_family_dumps.py: a tiny model and what its logits must be.
 #pragma once
 
 #include <string>

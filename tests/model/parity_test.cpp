@@ -1,4 +1,4 @@
-// Logits against transformers and the papers (oracles/make_dumps.py).
+// Logits against transformers and the papers (oracles/make_*dumps.py).
 #include <gtest/gtest.h>
 
 #include "tests/model/oracles.h"

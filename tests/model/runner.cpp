@@ -9,7 +9,7 @@
 namespace tern {
 
 PagedCache cache_for(const Model& model, int sequences, int tokens) {
-  return PagedCache({.layers = model.shape().layers,
+  return PagedCache({.layers = model.shape().cache_layers,
                      .row = model.shape().cache_row,
                      .pages = sequences * PagedCache::pages_for(tokens),
                      .max_sequences = sequences,

@@ -1,7 +1,7 @@
 // What a model says of itself, and that a forward pass takes no memory.
 #include <gtest/gtest.h>
 
-#include "model/deepseek2.h"
+#include "model/decoder.h"
 #include "tests/model/allocations.h"
 #include "tests/model/oracles.h"
 #include "tests/model/runner.h"
@@ -11,10 +11,10 @@ namespace tern {
 namespace {
 
 TEST(Shape, CountsOfTheRealModels) {
-  Deepseek2Shape lite{.vocab = 102400, .hidden = 2048, .layers = 27, .dense_layers = 1, .expert_ff = 1408};
+  DecoderShape lite{.vocab = 102400, .hidden = 2048, .layers = 27, .dense_layers = 1, .expert_ff = 1408};
   lite.router = {.experts = 64, .used = 6};
   EXPECT_NEAR(double(active_weights(lite, 15706484224, false)), 2.4e9, 0.06e9);
-  Deepseek2Shape v3{.vocab = 129280, .hidden = 7168, .layers = 61, .dense_layers = 3, .expert_ff = 2048};
+  DecoderShape v3{.vocab = 129280, .hidden = 7168, .layers = 61, .dense_layers = 3, .expert_ff = 2048};
   v3.router = {.experts = 256, .used = 8};
   EXPECT_NEAR(double(active_weights(v3, 671026419200, false)), 37e9, 0.5e9);
 }
@@ -69,10 +69,10 @@ TEST(Shape, MeasuringTakesNoMemoryForWeights) {
   const GgufFile file = GgufFile::parse(bytes, "tiny");
   ThreadTeam alone(1);
   const auto weights =
-      load_deepseek2_weights(file, read_deepseek2_shape(file), alone, WeightMemory::counting());
+      load_decoder_weights(file, read_deepseek2(file), false, alone, WeightMemory::counting());
   EXPECT_GT(weights->memory.bytes(), uint64_t{2} * 4096 * 256 * 4);
   EXPECT_EQ(weights->output.data, nullptr);
-  EXPECT_EQ(weights->layers[0].attention.up_k, nullptr);
+  EXPECT_EQ(std::get<MlaWeights>(weights->layers[0].attention).up_k, nullptr);
 }
 
 TEST(Paths, AreChosenByArithmetic) {

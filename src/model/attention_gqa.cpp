@@ -1,0 +1,136 @@
+#include "model/attention_gqa.h"
+
+#include <fmt/format.h>
+
+#include <algorithm>
+#include <cmath>
+
+namespace tern {
+
+GqaWeights load_gqa(TensorReader& reader, const GqaShape& shape, uint64_t hidden, int layer) {
+  const std::string prefix = fmt::format("blk.{}.attn_", layer);
+  const uint64_t q_width = uint64_t(shape.heads) * shape.key, k_width = uint64_t(shape.kv_heads) * shape.key;
+  const uint64_t v_width = uint64_t(shape.kv_heads) * shape.value;
+  GqaWeights weights;
+  weights.q = reader.matrix(prefix + "q.weight", hidden, q_width);
+  weights.k = reader.matrix(prefix + "k.weight", hidden, k_width);
+  weights.v = reader.matrix(prefix + "v.weight", hidden, v_width);
+  weights.out = reader.matrix(prefix + "output.weight", uint64_t(shape.heads) * shape.value, hidden);
+  if (shape.qkv_bias) {
+    weights.q_bias = reader.floats(prefix + "q.bias", {q_width});
+    weights.k_bias = reader.floats(prefix + "k.bias", {k_width});
+    weights.v_bias = reader.floats(prefix + "v.bias", {v_width});
+  }
+  if (shape.out_bias) weights.out_bias = reader.floats(prefix + "output.bias", {hidden});
+  if (shape.qk_norm) {
+    weights.q_norm = reader.floats(prefix + "q_norm.weight", {uint64_t(shape.key)});
+    weights.k_norm = reader.floats(prefix + "k_norm.weight", {uint64_t(shape.key)});
+  }
+  if (shape.sinks) weights.sinks = reader.floats(prefix + "sinks.weight", {uint64_t(shape.heads)});
+  return weights;
+}
+
+GqaAttention::GqaAttention(const GqaShape& shape, const RopeParams& rope, uint64_t hidden, float eps,
+                           size_t max_tokens, int members)
+    : shape_(shape), hidden_(hidden), eps_(eps), rope_(rope, max_tokens), members_(members) {
+  const size_t heads = shape.heads, kv_heads = shape.kv_heads;
+  activations_.reserve(max_tokens, std::max(size_t{hidden}, heads * shape.value));
+  for (RowScratch& member : members_) member.reserve(shape.slice(0));
+  tasks_.reserve(kv_heads * (max_tokens * shape.group() / (kRowChunk / 2) + max_tokens));
+  q_.resize(max_tokens * heads * shape.key);
+  k_.resize(max_tokens * kv_heads * shape.key);
+  v_.resize(max_tokens * kv_heads * shape.value);
+  heads_.resize(max_tokens * heads * shape.value);
+}
+
+void GqaAttention::prepare(const BatchPlan& plan) {
+  for (size_t t = 0; t < plan.tokens(); ++t) rope_.set(t, plan.token(t).position);
+}
+
+void GqaAttention::forward(const Compute& compute, const GqaWeights& weights, const BatchPlan& plan,
+                           PagedCache& cache, int layer, const float* x, float* y) {
+  make_rows(compute, weights, plan, cache, layer, x);
+  cut_tasks(plan, compute.team.size());
+  const size_t heads = shape_.heads, group = shape_.group(), key = shape_.key, value = shape_.value;
+  const int window = shape_.window(layer);
+  parallel(compute.team, tasks_.size(), score_work(plan, window), [&](size_t begin, size_t end, int member) {
+    for (size_t i = begin; i < end; ++i) {
+      const Task& task = tasks_[i];
+      const Piece& piece = plan.pieces()[task.piece];
+      const size_t head = task.kv_head * group;
+      const QueryRows rows = {.sequence = piece.sequence,
+                              .position = piece.position,
+                              .heads = group,
+                              .queries = q_.data() + (piece.first * heads + head) * key,
+                              .query_stride = heads * key,
+                              .out = heads_.data() + (piece.first * heads + head) * value,
+                              .out_stride = heads * value,
+                              .window = window,
+                              .sinks = shape_.sinks ? weights.sinks.data() + head : nullptr};
+      attend_rows(compute.kernels, cache, layer, shape_.slice(static_cast<int>(task.kv_head)), rows, task.begin,
+                  task.end, members_[member]);
+    }
+  });
+  const float* bias = shape_.out_bias ? weights.out_bias.data() : nullptr;
+  project(compute, activations_, heads_.data(), heads * value, plan.tokens(),
+          {{&weights.out, y, hidden_, bias}});
+}
+
+void GqaAttention::make_rows(const Compute& compute, const GqaWeights& weights, const BatchPlan& plan,
+                             PagedCache& cache, int layer, const float* x) {
+  const size_t tokens = plan.tokens(), heads = shape_.heads, kv_heads = shape_.kv_heads;
+  const size_t key = shape_.key, q_width = heads * key, k_width = kv_heads * key;
+  const size_t v_width = kv_heads * shape_.value;
+  const auto bias = [&](const std::vector<float>& b) { return shape_.qkv_bias ? b.data() : nullptr; };
+  project(compute, activations_, x, hidden_, tokens,
+          {{&weights.q, q_.data(), q_width, bias(weights.q_bias)},
+           {&weights.k, k_.data(), k_width, bias(weights.k_bias)},
+           {&weights.v, v_.data(), v_width, bias(weights.v_bias)}});
+  const float scale = 1.0f / std::sqrt(static_cast<float>(key));
+  const double work = 8.0 * static_cast<double>(tokens * (q_width + k_width));
+  parallel(compute.team, tokens, work, [&](size_t begin, size_t end, int) {
+    for (size_t t = begin; t < end; ++t) {
+      float* q = q_.data() + t * q_width;
+      float* k = k_.data() + t * k_width;
+      for (size_t h = 0; h < heads; ++h) finish_head(compute.kernels, t, weights.q_norm, q + h * key);
+      for (size_t h = 0; h < kv_heads; ++h) finish_head(compute.kernels, t, weights.k_norm, k + h * key);
+      compute.kernels.scale(scale, q_width, q);
+      float* row = cache.row(layer, plan.token(t).sequence, plan.token(t).position);
+      std::copy_n(k, k_width, row);
+      std::copy_n(v_.data() + t * v_width, v_width, row + k_width);
+    }
+  });
+}
+
+/// Norms and rotates one head's query or key.
+void GqaAttention::finish_head(const Kernels& kernels, size_t token, const std::vector<float>& norm,
+                               float* head) const {
+  if (shape_.qk_norm) kernels.rms_norm(head, norm.data(), eps_, shape_.key, head);
+  rope_.rotate(token, head);
+}
+
+void GqaAttention::cut_tasks(const BatchPlan& plan, size_t members) {
+  const size_t group = shape_.group(), kv_heads = shape_.kv_heads;
+  const bool few = plan.tokens() * group * kv_heads < kRowChunk * members;
+  const size_t chunk = few ? kRowChunk / 2 : kRowChunk;
+  tasks_.clear();
+  for (size_t p = 0; p < plan.pieces().size(); ++p) {
+    const size_t rows = plan.pieces()[p].count * group;
+    for (size_t head = 0; head < kv_heads; ++head) {
+      for (size_t row = 0; row < rows; row += chunk) {
+        tasks_.push_back({uint32_t(p), uint32_t(head), uint32_t(row), uint32_t(std::min(rows, row + chunk))});
+      }
+    }
+  }
+}
+
+double GqaAttention::score_work(const BatchPlan& plan, int window) const {
+  double pairs = 0;
+  for (const Piece& piece : plan.pieces()) {
+    const double keys = piece.position + static_cast<double>(piece.count);
+    pairs += static_cast<double>(piece.count) * (window > 0 ? std::min(keys, double(window)) : keys);
+  }
+  return pairs * shape_.heads * (shape_.key + shape_.value);
+}
+
+}  // namespace tern

@@ -1,0 +1,280 @@
+#include "model/decoder.h"
+
+#include <algorithm>
+#include <cstring>
+#include <optional>
+
+#include "base/error.h"
+#include "model/batch_plan.h"
+#include "model/project.h"
+
+namespace tern {
+
+namespace {
+
+class Decoder final : public Model {
+ public:
+  Decoder(const GgufFile& file, const DecoderShape& shape, const ModelOptions& options);
+
+  const ModelShape& shape() const override { return public_shape_; }
+  void forward(std::span<const BatchToken> batch, PagedCache& cache, float* logits, float* states) override;
+  void draft(std::span<const BatchToken> batch, const float* states, PagedCache& cache,
+             float* logits) override;
+
+ private:
+  void begin(std::span<const BatchToken> batch, const PagedCache& cache);
+  void check_cache(const PagedCache& cache) const;
+  void choose_paths(const MlaShape& shape);
+  void embed();
+  void join(const DraftLayer& draft, const float* states);
+  size_t run_layer(int index, const DecoderLayer& layer, PagedCache& cache, bool only_wanted);
+  void attend(int index, const DecoderLayer& layer, PagedCache& cache);
+  void feed_forward(int index, const DecoderLayer& layer, size_t tokens, bool only_wanted);
+  void report_routes(int index, size_t tokens, bool only_wanted);
+  void give_states(float* states);
+  void head(size_t tokens, float* logits);
+
+  void norm(const std::vector<float>& weight, size_t tokens);
+  void add(size_t tokens);
+  void keep_wanted(std::vector<float>& rows);
+
+  float* x(size_t token) { return x_.data() + token * shape_.hidden; }
+  float* normed(size_t token) { return normed_.data() + token * shape_.hidden; }
+
+  DecoderShape shape_;
+  ModelOptions options_;
+  ThreadTeam team_;
+  Compute compute_;
+  std::unique_ptr<DecoderWeights> weights_;
+  ModelShape public_shape_;
+
+  BatchPlan plan_;
+  std::optional<MlaAttention> mla_;  // one of the two
+  std::optional<GqaAttention> gqa_;
+  MoeLayer moe_;
+  GatedScratch dense_;
+  Activations activations_;
+  std::vector<float> x_;       ///< {max_batch, hidden}: the residual stream
+  std::vector<float> normed_;  ///< {max_batch, hidden}: what goes into a layer's half
+  std::vector<float> delta_;   ///< {max_batch, hidden}: what comes out of it
+  std::vector<float> joined_;  ///< {max_batch, 2 hidden}: what a draft layer starts from
+};
+
+RouterParams router_of(const DecoderShape& shape) {
+  return shape.router.experts > 0 ? shape.router : RouterParams{};
+}
+
+int checked_batch(int max_batch) {
+  constexpr int kMost = 65536;
+  if (max_batch >= 1 && max_batch <= kMost) return max_batch;
+  fail(ErrorKind::bad_input, "model: max_batch: expected 1 to {}, found {}", kMost, max_batch);
+}
+
+}  // namespace
+
+uint64_t active_weights(const DecoderShape& shape, uint64_t weights, bool tied) {
+  const uint64_t hidden = shape.hidden, ff = shape.expert_ff;
+  const uint64_t expert = 3 * hidden * ff + (shape.expert_bias ? 2 * ff + hidden : 0);
+  const uint64_t idle =
+      expert * (shape.router.experts - shape.router.used) * (shape.layers - shape.dense_layers);
+  const uint64_t embedding = tied ? 0 : hidden * shape.vocab;
+  return weights - idle - embedding;
+}
+
+namespace {
+
+ModelShape public_shape(const GgufFile& file, const DecoderShape& shape, const DecoderWeights& weights) {
+  const bool tied = file.find_tensor("output.weight") == nullptr;
+  return {.architecture = shape.architecture,
+          .vocab = shape.vocab,
+          .hidden = shape.hidden,
+          .layers = shape.layers,
+          .context = shape.context,
+          .cache_layers = shape.layers + (weights.draft ? 1 : 0),
+          .cache_row = shape.cache_row(),
+          .draft_layers = shape.draft_layers,
+          .weights = weights.weights,
+          .active_weights = active_weights(shape, weights.weights, tied),
+          .packed_bytes = weights.memory.bytes()};
+}
+
+Decoder::Decoder(const GgufFile& file, const DecoderShape& shape, const ModelOptions& options)
+    : shape_(shape),
+      options_(options),
+      team_(std::max(1, options.threads)),
+      compute_{kernels(options.isa), team_},
+      weights_(load_decoder_weights(file, shape, options.draft, team_)),
+      public_shape_(public_shape(file, shape, *weights_)),
+      plan_(checked_batch(options.max_batch)),
+      moe_(router_of(shape), shape.hidden, shape.expert_ff, size_t(shape.expert_ff) * shape.shared_experts,
+           options.max_batch, team_.size()) {
+  const size_t tokens = options.max_batch, hidden = shape.hidden;
+  if (const auto* mla = std::get_if<MlaShape>(&shape.attention)) {
+    mla_.emplace(*mla, shape.rope, hidden, shape.eps, tokens, team_.size());
+  } else {
+    gqa_.emplace(std::get<GqaShape>(shape.attention), shape.rope, hidden, shape.eps, tokens, team_.size());
+  }
+  if (shape.dense_layers > 0) dense_.reserve(tokens, hidden, shape.dense_ff);
+  if (weights_->draft) joined_.resize(tokens * 2 * hidden);
+  activations_.reserve(tokens, weights_->draft ? 2 * hidden : hidden);
+  for (auto* buffer : {&x_, &normed_, &delta_}) buffer->resize(tokens * hidden);
+}
+
+void Decoder::forward(std::span<const BatchToken> batch, PagedCache& cache, float* logits, float* states) {
+  begin(batch, cache);
+  embed();
+  size_t tokens = plan_.tokens();
+  for (int i = 0; i < shape_.layers; ++i) {
+    // Behind the last attention only the tokens that want logits matter, if nobody asks for the states.
+    const bool only_wanted = i + 1 == shape_.layers && !states;
+    tokens = run_layer(i, weights_->layers[i], cache, only_wanted);
+  }
+  norm(weights_->output_norm, tokens);
+  if (states) give_states(states);
+  head(plan_.wanted().size(), logits);
+}
+
+void Decoder::draft(std::span<const BatchToken> batch, const float* states, PagedCache& cache,
+                    float* logits) {
+  if (!weights_->draft) return Model::draft(batch, states, cache, logits);
+  begin(batch, cache);
+  join(*weights_->draft, states);
+  const size_t tokens = run_layer(shape_.layers, weights_->draft->layer, cache, true);
+  norm(weights_->draft->output_norm, tokens);
+  head(tokens, logits);
+}
+
+/// One layer over x_. Returns how many tokens are left in it: all, or those that want logits.
+size_t Decoder::run_layer(int index, const DecoderLayer& layer, PagedCache& cache, bool only_wanted) {
+  norm(layer.attention_norm, plan_.tokens());
+  attend(index, layer, cache);
+  add(plan_.tokens());
+  if (only_wanted) keep_wanted(x_);
+  const size_t tokens = only_wanted ? plan_.wanted().size() : plan_.tokens();
+  if (tokens == 0) return 0;
+  norm(layer.ffn_norm, tokens);
+  feed_forward(index, layer, tokens, only_wanted);
+  add(tokens);
+  return tokens;
+}
+
+void Decoder::begin(std::span<const BatchToken> batch, const PagedCache& cache) {
+  check_cache(cache);
+  plan_.group(batch, cache, shape_.vocab);
+  if (const auto* mla = std::get_if<MlaShape>(&shape_.attention)) choose_paths(*mla);
+  plan_.arrange();
+  mla_ ? mla_->prepare(plan_) : gqa_->prepare(plan_);
+}
+
+void Decoder::check_cache(const PagedCache& cache) const {
+  const PagedCache::Shape& found = cache.shape();
+  if (found.layers == public_shape_.cache_layers && found.row == public_shape_.cache_row) return;
+  fail(ErrorKind::bad_input, "cache: expected {} layers with rows of {}, found {} with {}",
+       public_shape_.cache_layers, public_shape_.cache_row, found.layers, found.row);
+}
+
+void Decoder::choose_paths(const MlaShape& shape) {
+  for (Piece& piece : plan_.pieces()) {
+    piece.absorbed = options_.attention == AttentionPath::absorbed ||
+                     (options_.attention == AttentionPath::automatic &&
+                      absorbing_is_cheaper(shape, piece.position, piece.count));
+  }
+}
+
+void Decoder::embed() {
+  for (size_t t = 0; t < plan_.tokens(); ++t) weights_->embedding.decode_row(plan_.token(t).token, x(t));
+}
+
+/// x_ = the draft layer's join of each token's embedding and the state before it, both normed.
+void Decoder::join(const DraftLayer& draft, const float* states) {
+  const size_t hidden = shape_.hidden;
+  const Kernels& kernels = compute_.kernels;
+  for (size_t t = 0; t < plan_.tokens(); ++t) {
+    float* row = joined_.data() + t * 2 * hidden;
+    weights_->embedding.decode_row(plan_.token(t).token, row);
+    kernels.rms_norm(row, draft.embedding_norm.data(), shape_.eps, hidden, row);
+    const float* state = states + plan_.place(t) * hidden;
+    kernels.rms_norm(state, draft.hidden_norm.data(), shape_.eps, hidden, row + hidden);
+  }
+  project(compute_, activations_, joined_.data(), 2 * hidden, plan_.tokens(),
+          {{&draft.join, x_.data(), hidden}});
+}
+
+void Decoder::attend(int index, const DecoderLayer& layer, PagedCache& cache) {
+  if (mla_) {
+    const auto& weights = std::get<MlaWeights>(layer.attention);
+    mla_->forward(compute_, weights, plan_, cache, index, normed_.data(), delta_.data());
+  } else {
+    const auto& weights = std::get<GqaWeights>(layer.attention);
+    gqa_->forward(compute_, weights, plan_, cache, index, normed_.data(), delta_.data());
+  }
+}
+
+void Decoder::feed_forward(int index, const DecoderLayer& layer, size_t tokens, bool only_wanted) {
+  if (shape_.is_dense(index)) {
+    gated_ffn(compute_, layer.dense, dense_, normed_.data(), tokens, delta_.data());
+    return;
+  }
+  moe_.forward(compute_, weights_->experts, index, layer.moe, normed_.data(), tokens, delta_.data());
+  if (options_.router_observer) report_routes(index, tokens, only_wanted);
+}
+
+void Decoder::report_routes(int index, size_t tokens, bool only_wanted) {
+  for (size_t t = 0; t < tokens; ++t) {
+    const BatchToken& token = plan_.token(only_wanted ? plan_.wanted()[t] : t);
+    options_.router_observer->on_route(index, token, moe_.chosen(t), moe_.weights(t));
+  }
+}
+
+/// Gives out the states after the output norm, then keeps those that the head needs.
+void Decoder::give_states(float* states) {
+  const size_t hidden = shape_.hidden;
+  for (size_t t = 0; t < plan_.tokens(); ++t) {
+    std::memcpy(states + plan_.place(t) * hidden, normed(t), hidden * sizeof(float));
+  }
+  keep_wanted(normed_);
+}
+
+void Decoder::head(size_t tokens, float* logits) {
+  if (tokens == 0) return;
+  const size_t hidden = shape_.hidden, vocab = shape_.vocab;
+  project(compute_, activations_, normed_.data(), hidden, tokens, {{&weights_->output, logits, vocab}});
+}
+
+void Decoder::norm(const std::vector<float>& weight, size_t tokens) {
+  const size_t hidden = shape_.hidden;
+  parallel(team_, tokens, 4.0 * static_cast<double>(tokens * hidden), [&](size_t begin, size_t end, int) {
+    for (size_t t = begin; t < end; ++t) {
+      compute_.kernels.rms_norm(x(t), weight.data(), shape_.eps, hidden, normed(t));
+    }
+  });
+}
+
+void Decoder::add(size_t tokens) {
+  compute_.kernels.axpy(1.0f, delta_.data(), tokens * shape_.hidden, x_.data());
+}
+
+/// Leaves the rows of the tokens that want logits, in the order of the batch.
+void Decoder::keep_wanted(std::vector<float>& rows) {
+  const std::span<const uint32_t> wanted = plan_.wanted();
+  const size_t hidden = shape_.hidden;
+  for (size_t i = 0; i < wanted.size(); ++i) {
+    std::memcpy(delta_.data() + i * hidden, rows.data() + wanted[i] * hidden, hidden * sizeof(float));
+  }
+  std::swap(rows, delta_);
+}
+
+}  // namespace
+
+std::unique_ptr<Model> load_decoder(const GgufFile& file, const DecoderShape& shape,
+                                    const ModelOptions& options) {
+  return std::make_unique<Decoder>(file, shape, options);
+}
+
+ModelShape measure_decoder(const GgufFile& file, const DecoderShape& shape) {
+  ThreadTeam alone(1);
+  return public_shape(file, shape,
+                      *load_decoder_weights(file, shape, false, alone, WeightMemory::counting()));
+}
+
+}  // namespace tern

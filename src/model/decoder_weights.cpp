@@ -1,0 +1,124 @@
+#include <fmt/format.h>
+
+#include "base/checked.h"
+#include "model/decoder.h"
+
+namespace tern {
+
+namespace {
+
+GatedWeights load_gated(TensorReader& reader, const std::string& prefix, const std::string& suffix,
+                        uint64_t hidden, uint64_t ff) {
+  GatedWeights weights;
+  weights.gate = reader.matrix(prefix + "gate" + suffix, hidden, ff);
+  weights.up = reader.matrix(prefix + "up" + suffix, hidden, ff);
+  weights.down = reader.matrix(prefix + "down" + suffix, ff, hidden);
+  return weights;
+}
+
+MoeWeights load_moe(TensorReader& reader, const DecoderShape& shape, int layer) {
+  const uint64_t hidden = shape.hidden, experts = shape.router.experts;
+  const std::string prefix = fmt::format("blk.{}.", layer);
+  MoeWeights weights;
+  // The gate decides by small differences, so it is computed in F32 whatever the file holds.
+  const std::vector<float> gate = reader.floats(prefix + "ffn_gate_inp.weight", {hidden, experts});
+  weights.gate =
+      reader.pack_rows(DType::f32, reinterpret_cast<const std::byte*>(gate.data()), experts, hidden);
+  if (shape.router_bias) weights.gate_bias = reader.floats(prefix + "ffn_gate_inp.bias", {experts});
+  if (reader.has(prefix + "exp_probs_b.bias"))
+    weights.bias = reader.floats(prefix + "exp_probs_b.bias", {experts});
+  if (shape.shared_experts > 0) {
+    const uint64_t ff = checked_mul(shape.expert_ff, shape.shared_experts, "shared experts");
+    weights.shared = load_gated(reader, prefix + "ffn_", "_shexp.weight", hidden, ff);
+  }
+  return weights;
+}
+
+DecoderLayer load_layer(TensorReader& reader, const DecoderShape& shape, int index, ExpertStore& experts) {
+  const uint64_t hidden = shape.hidden;
+  const std::string prefix = fmt::format("blk.{}.", index);
+  DecoderLayer layer;
+  layer.attention_norm = reader.floats(prefix + "attn_norm.weight", {hidden});
+  if (const auto* mla = std::get_if<MlaShape>(&shape.attention)) {
+    layer.attention = load_mla(reader, *mla, hidden, index);
+  } else {
+    layer.attention = load_gqa(reader, std::get<GqaShape>(shape.attention), hidden, index);
+  }
+  layer.ffn_norm = reader.floats(fmt::format("{}{}.weight", prefix, shape.ffn_norm), {hidden});
+  if (shape.is_dense(index)) {
+    layer.dense = load_gated(reader, prefix + "ffn_", ".weight", hidden, shape.dense_ff);
+    layer.dense.gating = shape.gating;
+  } else {
+    layer.moe = load_moe(reader, shape, index);
+    experts.add_layer(
+        reader, index,
+        {hidden, uint64_t(shape.expert_ff), uint64_t(shape.router.experts), shape.expert_bias, shape.gating});
+  }
+  return layer;
+}
+
+/// The embedding and head that a draft block may bring are the model's own in every model published so far;
+/// other ones are refused, not ignored.
+void expect_copy(TensorReader& reader, const std::string& name, const std::string& original,
+                 const TensorReader::Dims& dims) {
+  if (!reader.has(name)) return;
+  const GgufTensor& copy = reader.tensor(name, dims);
+  const GgufTensor& own = reader.tensor(original, dims);
+  if (reader.memory().only_counts()) return;
+  const TensorBytes a = copy.load(), b = own.load();
+  if (copy.ggml_type != own.ggml_type ||
+      !std::equal(a.span().begin(), a.span().end(), b.span().begin(), b.span().end())) {
+    fail(ErrorKind::unsupported, "{}: tensor {}: a draft layer whose table is not {} is not supported",
+         reader.file().name(), name, original);
+  }
+}
+
+DraftLayer load_draft(TensorReader& reader, const DecoderShape& shape, int index, DecoderWeights& weights) {
+  const uint64_t hidden = shape.hidden, vocab = shape.vocab;
+  const std::string prefix = fmt::format("blk.{}.nextn.", index);
+  DraftLayer draft;
+  draft.embedding_norm = reader.floats(prefix + "enorm.weight", {hidden});
+  draft.hidden_norm = reader.floats(prefix + "hnorm.weight", {hidden});
+  draft.join = reader.matrix(prefix + "eh_proj.weight", 2 * hidden, hidden);
+  const std::string norm = prefix + "shared_head_norm.weight";
+  draft.output_norm = reader.has(norm) ? reader.floats(norm, {hidden}) : weights.output_norm;
+  expect_copy(reader, prefix + "embed_tokens.weight", "token_embd.weight", {hidden, vocab});
+  expect_copy(reader, prefix + "shared_head_head.weight",
+              reader.has("output.weight") ? "output.weight" : "token_embd.weight", {hidden, vocab});
+  draft.layer = load_layer(reader, shape, index, weights.experts);
+  return draft;
+}
+
+}  // namespace
+
+std::unique_ptr<DecoderWeights> load_decoder_weights(const GgufFile& file, const DecoderShape& shape,
+                                                     bool draft, ThreadTeam& team, WeightMemory memory) {
+  auto weights = std::make_unique<DecoderWeights>();
+  weights->memory = std::move(memory);
+  TensorReader reader(file, weights->memory, team);
+  const uint64_t hidden = shape.hidden, vocab = shape.vocab;
+  weights->embedding = Embedding(reader, "token_embd.weight", hidden, vocab);
+  for (int i = 0; i < shape.layers; ++i) {
+    weights->layers.push_back(load_layer(reader, shape, i, weights->experts));
+  }
+  weights->output_norm = reader.floats("output_norm.weight", {hidden});
+  weights->output =
+      reader.matrix(reader.has("output.weight") ? "output.weight" : "token_embd.weight", hidden, vocab);
+  weights->weights = reader.weights();
+  // The rotation's divisors were read with the shape; draft layers stand behind the model's own.
+  std::vector<std::string> elsewhere = {"rope_freqs.weight"};
+  if (draft && shape.draft_layers > 1) {
+    fail(ErrorKind::unsupported, "{}: {} draft layers are not supported; tern runs one", file.name(),
+         shape.draft_layers);
+  }
+  if (draft && shape.draft_layers == 1) {
+    weights->draft = load_draft(reader, shape, shape.layers, *weights);
+  } else {
+    for (int i = 0; i < shape.draft_layers; ++i)
+      elsewhere.push_back(fmt::format("blk.{}.", shape.layers + i));
+  }
+  reader.refuse_unread(shape.architecture, elsewhere);
+  return weights;
+}
+
+}  // namespace tern
