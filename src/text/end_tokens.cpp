@@ -10,17 +10,40 @@
 namespace tern {
 namespace {
 
-// Ends of turns and texts, of Llama, Qwen, DeepSeek, gpt-oss, Kimi and others; the last lines are what fills a
-// training batch or parts the files of a repository, which no reply has inside.
+// Ends of turns and texts, of Llama, Qwen, DeepSeek, gpt-oss, Kimi and others; the last lines are what fills
+// a training batch or parts the files of a repository, which no reply has inside.
 constexpr std::string_view kEndNames[] = {
-    "</s>",         "<eos>",           "<EOT>",           "_<EOT>",
-    "[EOS]",        "[EOT]",           "<|eot_id|>",      "<|eom_id|>",
-    "<|im_end|>",   "<|end|>",         "<|endoftext|>",   "<|end_of_text|>",
-    "<|return|>",   "<|call|>",        "<|calls|>",       "<|flush|>",
-    "<end_of_turn>", "<end_of_utterance>", "<｜end▁of▁sentence｜>", "<|eos|>",
-    "<|fim_pad|>",  "<fim-pad>",       "<fim_pad>",       "<PAD>",
-    "[PAD]",        "<|fim_repo|>",    "<|repo_name|>",   "<fim-repo>",
-    "<REPO>",       "<reponame>",      "<|file_sep|>",
+    "</s>",
+    "<eos>",
+    "<EOT>",
+    "_<EOT>",
+    "[EOS]",
+    "[EOT]",
+    "<|eot_id|>",
+    "<|eom_id|>",
+    "<|im_end|>",
+    "<|end|>",
+    "<|endoftext|>",
+    "<|end_of_text|>",
+    "<|return|>",
+    "<|call|>",
+    "<|calls|>",
+    "<|flush|>",
+    "<end_of_turn>",
+    "<end_of_utterance>",
+    "<｜end▁of▁sentence｜>",
+    "<|eos|>",
+    "<|fim_pad|>",
+    "<fim-pad>",
+    "<fim_pad>",
+    "<PAD>",
+    "[PAD]",
+    "<|fim_repo|>",
+    "<|repo_name|>",
+    "<fim-repo>",
+    "<REPO>",
+    "<reponame>",
+    "<|file_sep|>",
 };
 
 }  // namespace

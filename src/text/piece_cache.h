@@ -43,9 +43,7 @@ class PieceCache {
     std::array<int32_t, kIds> ids;
   };
 
-  static size_t slot_of(std::string_view piece) {
-    return std::hash<std::string_view>{}(piece) % kEntries;
-  }
+  static size_t slot_of(std::string_view piece) { return std::hash<std::string_view>{}(piece) % kEntries; }
 
   std::vector<Entry> entries_;
 };

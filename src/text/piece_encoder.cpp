@@ -94,8 +94,7 @@ void PieceEncoder::consider(int32_t left) {
 
 bool PieceEncoder::still_there(const Candidate& candidate) const {
   const Link& left = links_[candidate.left];
-  return left.id != kMerged && left.next >= 0 &&
-         token_pair(left.id, links_[left.next].id) == candidate.pair;
+  return left.id != kMerged && left.next >= 0 && token_pair(left.id, links_[left.next].id) == candidate.pair;
 }
 
 void PieceEncoder::merge(const Candidate& best) {

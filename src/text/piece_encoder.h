@@ -20,8 +20,8 @@ struct MergeRules {
   std::unordered_map<std::string_view, int32_t> characters;  ///< spm: those that are tokens
 };
 
-/// The lowest rank first, of equal ones the leftmost, until no two neighbours merge. Its buffers live on between
-/// pieces.
+/// The lowest rank first, of equal ones the leftmost, until no two neighbours merge. Its buffers live on
+/// between pieces.
 class PieceEncoder {
  public:
   explicit PieceEncoder(const MergeRules& rules) : rules_(rules) {}

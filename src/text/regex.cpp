@@ -47,7 +47,8 @@ Code compile(std::string_view pattern) {
   Code code(pcre2_compile(reinterpret_cast<PCRE2_SPTR>(words.data()), words.size(),
                           PCRE2_UTF | PCRE2_UCP | PCRE2_MULTILINE, &error, &where, context.get()));
   if (!code) {
-    fail(ErrorKind::bad_input, "pattern \"{}\": {} (at byte {} of \"{}\")", pattern, message(error), where, words);
+    fail(ErrorKind::bad_input, "pattern \"{}\": {} (at byte {} of \"{}\")", pattern, message(error), where,
+         words);
   }
   pcre2_jit_compile(code.get(), PCRE2_JIT_COMPLETE);  // where it fails, the interpreter runs
   return code;

@@ -12,8 +12,8 @@ namespace tern {
 class Regex {
  public:
   /// `pattern` may use what both libraries mean alike, once white space is listed (PCRE2's \s has U+180E) and
-  /// scripts are taken without their extensions: literals, classes with && for intersection, \s \S \d \D \r \n
-  /// \t, \p of general categories and Han, groups, (?i:, look-around, alternatives, quantifiers. Throws
+  /// scripts are taken without their extensions: literals, classes with && for intersection, \s \S \d \D \r
+  /// \n \t, \p of general categories and Han, groups, (?i:, look-around, alternatives, quantifiers. Throws
   /// Error{unsupported} naming anything else, Error{bad_input} for what is no pattern, Error{limit} for one
   /// that is too long.
   explicit Regex(std::string_view pattern);
@@ -29,8 +29,8 @@ class Regex {
   std::unique_ptr<Compiled> compiled_;
 };
 
-/// The pattern with literal characters beyond ASCII and control characters escaped as \x{...}, \r, \n or \t: two
-/// spellings of one pattern become the same.
+/// The pattern with literal characters beyond ASCII and control characters escaped as \x{...}, \r, \n or \t:
+/// two spellings of one pattern become the same.
 std::string canonical_pattern(std::string_view pattern);
 
 /// `pattern` in PCRE2's words. Throws as Regex.

@@ -16,9 +16,9 @@ constexpr std::string_view kWhiteSpace =
     R"(\t-\r\x{20}\x{85}\x{A0}\x{1680}\x{2000}-\x{200A}\x{2028}\x{2029}\x{202F}\x{205F}\x{3000})";
 
 constexpr std::string_view kCategories[] = {
-    "L",  "Lu", "Ll", "Lt", "Lm", "Lo", "M",  "Mn", "Mc", "Me", "N",  "Nd", "Nl", "No", "P",
-    "Pc", "Pd", "Ps", "Pe", "Pi", "Pf", "Po", "S",  "Sm", "Sc", "Sk", "So", "Z",  "Zs", "Zl",
-    "Zp", "C",  "Cc", "Cf", "Cn", "Co",
+    "L",  "Lu", "Ll", "Lt", "Lm", "Lo", "M",  "Mn", "Mc", "Me", "N",  "Nd",
+    "Nl", "No", "P",  "Pc", "Pd", "Ps", "Pe", "Pi", "Pf", "Po", "S",  "Sm",
+    "Sc", "Sk", "So", "Z",  "Zs", "Zl", "Zp", "C",  "Cc", "Cf", "Cn", "Co",
 };
 
 class Translator {
@@ -29,7 +29,8 @@ class Translator {
     if (pattern_.size() > kLongest) {
       fail(ErrorKind::limit, "a pattern of {} bytes, tern takes {}", pattern_.size(), kLongest);
     }
-    if (utf8_valid_prefix(pattern_) != pattern_.size()) fail(ErrorKind::bad_input, "a pattern that is not UTF-8");
+    if (utf8_valid_prefix(pattern_) != pattern_.size())
+      fail(ErrorKind::bad_input, "a pattern that is not UTF-8");
     while (at_ < pattern_.size()) item();
     return std::move(out_);
   }
@@ -67,8 +68,9 @@ class Translator {
   void repeat() {
     const size_t end = rest().find('}');
     const std::string_view bounds = rest().substr(0, end);
-    if (end == std::string_view::npos || bounds.find_first_not_of("0123456789,", 1) != std::string_view::npos ||
-        bounds.size() < 2 || bounds[1] == ',') {
+    if (end == std::string_view::npos ||
+        bounds.find_first_not_of("0123456789,", 1) != std::string_view::npos || bounds.size() < 2 ||
+        bounds[1] == ',') {
       refuse(rest().substr(0, 8));
     }
     copy(end + 1);
@@ -79,20 +81,27 @@ class Translator {
   void escape(bool in_class) {
     const char c = rest().size() > 1 ? rest()[1] : '\0';
     switch (c) {
-      case 's': return space(in_class);
+      case 's':
+        return space(in_class);
       case 'S':
         if (in_class) refuse(R"([...\S...])");
         return put("[^" + std::string(kWhiteSpace) + "]", 2);
-      case 'd': return put(R"(\p{Nd})", 2);
-      case 'D': return put(R"(\P{Nd})", 2);
+      case 'd':
+        return put(R"(\p{Nd})", 2);
+      case 'D':
+        return put(R"(\P{Nd})", 2);
       case 'p':
-      case 'P': return property();
+      case 'P':
+        return property();
       case 'x':
-      case 'u': return code_point();
+      case 'u':
+        return code_point();
       case 'r':
       case 'n':
-      case 't': return copy(2);
-      default: break;
+      case 't':
+        return copy(2);
+      default:
+        break;
     }
     const bool letter = (c >= '0' && c <= '9') || (c >= 'A' && c <= 'Z') || (c >= 'a' && c <= 'z');
     if (letter || c == '\0') refuse(rest().substr(0, 2));

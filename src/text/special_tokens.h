@@ -34,8 +34,8 @@ class SpecialTokens {
     int32_t id;
     bool plain;
   };
-  std::vector<Entry> entries_;            // sorted by token
-  std::array<uint32_t, 257> first_{};     // entries that begin with byte b: first_[b] to first_[b + 1]
+  std::vector<Entry> entries_;         // sorted by token
+  std::array<uint32_t, 257> first_{};  // entries that begin with byte b: first_[b] to first_[b + 1]
   bool has_plain_ = false;
 };
 

@@ -44,8 +44,8 @@ std::vector<float> scores_of_merges(const Vocabulary& vocabulary, const TokenInd
     const int32_t id = index.learned.at(left + right);
     if (id == last) continue;
     if (made[id]) {
-      fail(ErrorKind::unsupported, "vocabulary: the merges to token {} (\"{}\") stand apart, no scores say that",
-           id, left + right);
+      fail(ErrorKind::unsupported,
+           "vocabulary: the merges to token {} (\"{}\") stand apart, no scores say that", id, left + right);
     }
     made[id] = true;
     scores[id] = next--;
@@ -85,8 +85,9 @@ std::vector<float> spm_scores(const Vocabulary& vocabulary) {
   // Scores merge any two tokens that together are one.
   for (const ScoredMerge& merge : merges_by_score(scored, index)) {
     if (rules.table.find(merge.left, merge.right)) continue;
-    fail(ErrorKind::unsupported, "vocabulary: tokens {} and {} together are token {} but don't merge, no scores say that",
-         merge.left, merge.right, merge.id);
+    fail(ErrorKind::unsupported,
+         "vocabulary: tokens {} and {} together are token {} but don't merge, no scores say that", merge.left,
+         merge.right, merge.id);
   }
   if (vocabulary.split_spaces) {
     for (const auto& [token, id] : index.learned) {

@@ -9,8 +9,8 @@
 
 namespace tern {
 
-/// "▁a" is " a", and "<0x0A>" of type byte a newline; added tokens are their text. Throws Error{bad_input} for a
-/// byte token that isn't spelled so and for a learned one with a space in it, which "▁" spells.
+/// "▁a" is " a", and "<0x0A>" of type byte a newline; added tokens are their text. Throws Error{bad_input}
+/// for a byte token that isn't spelled so and for a learned one with a space in it, which "▁" spells.
 std::string spm_bytes(std::string_view written, TokenType type);
 
 /// The way back.

@@ -14,7 +14,8 @@
 namespace tern {
 namespace {
 
-// A longer one would make looking for all pairs that make it slow; SentencePiece's own limit is 16 characters.
+// A longer one would make looking for all pairs that make it slow; SentencePiece's own limit is 16
+// characters.
 constexpr size_t kLongestScored = 256;
 
 void check_shape(const Vocabulary& vocabulary) {
@@ -30,8 +31,8 @@ void check_shape(const Vocabulary& vocabulary) {
     fail(ErrorKind::bad_input, "vocabulary: begin, end or other special token {}, expected 0 to {}", id,
          n - 1);
   };
-  for (const auto& id : {vocabulary.bos, vocabulary.eos, vocabulary.eot, vocabulary.eom, vocabulary.unk,
-                         vocabulary.pad}) {
+  for (const auto& id :
+       {vocabulary.bos, vocabulary.eos, vocabulary.eot, vocabulary.eom, vocabulary.unk, vocabulary.pad}) {
     if (id) check(*id);
   }
   for (const int32_t id : vocabulary.ends) check(id);

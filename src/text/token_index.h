@@ -17,8 +17,8 @@ struct TokenIndex {
   std::unordered_map<std::string_view, int32_t> added;    ///< control, unknown, user-defined
 };
 
-/// Throws Error{bad_input}: no tokens, as many types as tokens there are not, special ids out of range, two tokens
-/// that are the same.
+/// Throws Error{bad_input}: no tokens, as many types as tokens there are not, special ids out of range, two
+/// tokens that are the same.
 TokenIndex index_tokens(const Vocabulary& vocabulary);
 
 /// Two tokens that merge, by id.
@@ -32,8 +32,8 @@ struct ScoredMerge {
 /// first.
 std::vector<ScoredMerge> merges_by_score(const Vocabulary& vocabulary, const TokenIndex& index);
 
-/// Throws Error{bad_input | limit}: no token for a byte, merges of unknown tokens or twice the same, scores that
-/// are no numbers.
+/// Throws Error{bad_input | limit}: no token for a byte, merges of unknown tokens or twice the same, scores
+/// that are no numbers.
 MergeRules merge_rules(const Vocabulary& vocabulary, const TokenIndex& index);
 
 }  // namespace tern

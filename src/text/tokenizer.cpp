@@ -6,6 +6,7 @@
 
 #include "base/error.h"
 #include "text/end_tokens.h"
+#include "text/nfc.h"
 #include "text/piece_cache.h"
 #include "text/piece_encoder.h"
 #include "text/pretokenizer.h"
@@ -94,12 +95,17 @@ class Encoder {
   void plain(std::string_view text, bool first) {
     if (text.empty()) return;
     if (vocabulary_.model == TokenizerModel::spm) return spm(text, first);
-    for (const std::string_view piece_of_text : pre_tokenizer_->split(text)) piece(piece_of_text);
+    if (!vocabulary_.nfc) return pieces(text);
+    pieces(to_nfc(text));
   }
 
   std::vector<int32_t> ids;
 
  private:
+  void pieces(std::string_view text) {
+    for (const std::string_view cut : pre_tokenizer_->split(text)) piece(cut);
+  }
+
   void spm(std::string_view text, bool first) {
     const bool spaced = text[0] == ' ' || text.starts_with(kLowerBlock);
     const SpacePrefix prefix = vocabulary_.space_prefix;
