@@ -17,6 +17,7 @@ void add_serve(CLI::App& app);
 void add_inspect(CLI::App& app);
 void add_eval(CLI::App& app);
 void add_train(CLI::App& app);
+void add_tokenize(CLI::App& app);  // and detokenize
 
 /// What every command that loads a model takes.
 struct ModelArguments {

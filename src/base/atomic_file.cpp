@@ -12,21 +12,54 @@
 
 namespace tern {
 
+namespace {
+
+std::string folder_of(const std::string& path) {
+  const std::string folder = std::filesystem::path(path).parent_path().string();
+  return folder.empty() ? "." : folder;
+}
+
+std::string descriptor_path(int fd) {
+  return fmt::format("/proc/self/fd/{}", fd);
+}
+
+/// A file without a name in the folder of `path`; -1 where the file system, or a system without /proc, has
+/// none.
+int open_nameless(const std::string& path) {
+  const int fd = ::open(folder_of(path).c_str(), O_TMPFILE | O_WRONLY | O_CLOEXEC, 0666);
+  if (fd < 0 || ::access(descriptor_path(fd).c_str(), F_OK) == 0) return fd;
+  ::close(fd);
+  return -1;
+}
+
+}  // namespace
+
 AtomicFile::AtomicFile(const std::string& path) : path_(path), temporary_(path + ".tmp") {
-  file_ = std::fopen(temporary_.c_str(), "wb");
-  if (!file_) fail(ErrorKind::io, "{}: cannot create: {}", temporary_, std::strerror(errno));
+  int fd = open_nameless(path);
+  nameless_ = fd >= 0;
+  if (!nameless_) fd = ::open(temporary_.c_str(), O_CREAT | O_TRUNC | O_WRONLY | O_CLOEXEC, 0666);
+  if (fd >= 0) file_ = ::fdopen(fd, "wb");
+  if (!file_) fail(ErrorKind::io, "{}: cannot create: {}", path_, std::strerror(errno));
 }
 
 AtomicFile::~AtomicFile() {
   if (!file_) return;
   std::fclose(file_);
+  if (!nameless_) ::unlink(temporary_.c_str());
+}
+
+/// Gives a nameless file the temporary name, which a killed process may have left behind.
+bool AtomicFile::give_name() {
+  if (!nameless_) return true;
   ::unlink(temporary_.c_str());
+  return ::linkat(AT_FDCWD, descriptor_path(::fileno(file_)).c_str(), AT_FDCWD, temporary_.c_str(),
+                  AT_SYMLINK_FOLLOW) == 0;
 }
 
 void AtomicFile::write(std::span<const std::byte> bytes) {
   if (bytes.empty()) return;  // an empty span may be null, which fwrite may not be given
   if (std::fwrite(bytes.data(), 1, bytes.size(), file_) != bytes.size()) {
-    fail(ErrorKind::io, "{}: cannot write: {}", temporary_, std::strerror(errno));
+    fail(ErrorKind::io, "{}: cannot write: {}", path_, std::strerror(errno));
   }
   written_ += bytes.size();
 }
@@ -36,16 +69,16 @@ void AtomicFile::write(std::string_view text) {
 }
 
 void AtomicFile::commit() {
-  const bool synced = std::fflush(file_) == 0 && ::fsync(::fileno(file_)) == 0;
-  const bool closed = std::fclose(file_) == 0;
+  const bool ready = std::fflush(file_) == 0 && ::fsync(::fileno(file_)) == 0 && give_name();
+  int error = ready ? 0 : errno;
+  if (std::fclose(file_) != 0 && error == 0) error = errno;
   file_ = nullptr;
-  if (!synced || !closed || std::rename(temporary_.c_str(), path_.c_str()) != 0) {
-    const int error = errno;
+  if (error == 0 && std::rename(temporary_.c_str(), path_.c_str()) != 0) error = errno;
+  if (error != 0) {
     ::unlink(temporary_.c_str());
     fail(ErrorKind::io, "{}: cannot write: {}", path_, std::strerror(error));
   }
-  const auto parent = std::filesystem::absolute(path_).parent_path();
-  const int folder = ::open(parent.c_str(), O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+  const int folder = ::open(folder_of(path_).c_str(), O_RDONLY | O_DIRECTORY | O_CLOEXEC);
   if (folder >= 0) {
     ::fsync(folder);  // makes the rename itself durable
     ::close(folder);

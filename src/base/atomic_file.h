@@ -9,8 +9,10 @@
 
 namespace tern {
 
-/// Writes `path` through `path.tmp`: write(), then commit() syncs and renames.
-/// Destroyed without commit(), the temporary file is removed and `path` is untouched.
+/// Writes a file that has no name before commit() syncs it and puts it in the place of `path`: a process
+/// killed at any moment leaves nothing behind. Where the file system has no nameless files it is `path.tmp`,
+/// which only an unclean death leaves and the next writer of `path` takes over.
+/// Destroyed without commit(), `path` is untouched.
 class AtomicFile {
  public:
   /// Throws Error{io} naming the path.
@@ -25,8 +27,11 @@ class AtomicFile {
   void commit();
 
  private:
+  bool give_name();
+
   std::string path_;
   std::string temporary_;
+  bool nameless_ = false;
   std::FILE* file_ = nullptr;
   size_t written_ = 0;
 };

@@ -95,6 +95,22 @@ const GgufValue* GgufFile::find(std::string_view key) const {
   return found == metadata_index_.end() ? nullptr : &metadata_[found->second].second;
 }
 
+std::span<const std::byte> GgufFile::stored(std::string_view key) const {
+  const auto found = metadata_index_.find(key);
+  if (found == metadata_index_.end() || stored_.empty()) return {};
+  return stored_[found->second];
+}
+
+void GgufFile::erase_key(std::string_view key) {
+  const auto found = metadata_index_.find(key);
+  if (found == metadata_index_.end()) return;
+  const size_t at = found->second;
+  metadata_index_.erase(found);
+  metadata_.erase(metadata_.begin() + static_cast<std::ptrdiff_t>(at));
+  if (!stored_.empty()) stored_.erase(stored_.begin() + static_cast<std::ptrdiff_t>(at));
+  for (auto& [name, index] : metadata_index_) index -= index > at ? 1 : 0;
+}
+
 const GgufTensor* GgufFile::find_tensor(std::string_view name) const {
   const auto found = tensor_index_.find(name);
   return found == tensor_index_.end() ? nullptr : &tensors_[found->second];

@@ -26,6 +26,10 @@ enum class ValueType : uint32_t {
 inline constexpr std::string_view magic = "GGUF";
 inline constexpr std::string_view magic_big_endian = "FUGG";
 inline constexpr std::string_view alignment_key = "general.alignment";
+// Of a file in pieces: this one's number from 0, how many there are, how many tensors they hold together.
+inline constexpr std::string_view split_no_key = "split.no";
+inline constexpr std::string_view split_count_key = "split.count";
+inline constexpr std::string_view split_tensors_key = "split.tensors.count";
 inline constexpr uint64_t default_alignment = 32;
 inline constexpr uint64_t least_alignment = 8;  // what the specification asks for
 inline constexpr uint64_t most_alignment = 1 << 20;

@@ -133,7 +133,7 @@ class Parser {
 
   uint32_t read_version();
   void read_counts();
-  /// Calls add(key as it stands in the file, value).
+  /// Calls add(key as it stands in the file, value, the value's type and bytes in the file).
   template <typename Add>
   void read_metadata(Add add);
   /// Calls add(name as it stands in the file, tensor); the tensors' data is still empty.
@@ -273,8 +273,9 @@ void Parser::read_metadata(Add add) {
       fail(ErrorKind::bad_input, "{}: key {} of {}: expected 1 to {} bytes, found {}", where, i + 1,
            metadata_count_, gguf::most_key_bytes, key.size());
     }
+    const uint64_t begin = in_.offset();
     GgufValue value = read_value("key " + printable(key));
-    if (!add(key, std::move(value))) {
+    if (!add(key, std::move(value), bytes_.subspan(begin, in_.offset() - begin))) {
       fail(ErrorKind::bad_input, "{}: key {}: expected once, found twice", where, printable(key));
     }
   }
@@ -400,13 +401,14 @@ GgufFile GgufFile::parse(std::span<const std::byte> bytes, std::string name) {
   static_assert(std::endian::native == std::endian::little, "the reader copies little-endian numbers");
   GgufFile file;
   file.name_ = std::move(name);
-  file.bytes_ = bytes;
+  file.file_bytes_ = bytes.size();
   Parser parser(bytes, file.name_);
   file.version_ = parser.read_version();
   parser.read_counts();
-  parser.read_metadata([&](std::string_view key, GgufValue value) {
+  parser.read_metadata([&](std::string_view key, GgufValue value, std::span<const std::byte> stored) {
     if (!file.metadata_index_.try_emplace(std::string(key), file.metadata_.size()).second) return false;
     file.metadata_.emplace_back(key, std::move(value));
+    file.stored_.push_back(stored);
     return true;
   });
   const uint64_t alignment = alignment_of(file);
@@ -419,7 +421,7 @@ GgufFile GgufFile::parse(std::span<const std::byte> bytes, std::string name) {
   return file;
 }
 
-GgufFile GgufFile::open(const std::string& path) {
+GgufFile GgufFile::open_one(const std::string& path) {
   auto mapping = std::make_shared<MappedFile>(path);
   GgufFile file = parse(mapping->bytes(), path);
   for (GgufTensor& tensor : file.tensors_) tensor.mapping = mapping.get();

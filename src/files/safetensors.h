@@ -30,6 +30,7 @@ class SafetensorsFile {
   const std::map<std::string, SafeTensor, std::less<>>& tensors() const { return tensors_; }
   const SafeTensor& tensor(std::string_view name) const;  ///< throws Error{bad_input}
   const std::map<std::string, std::string>& metadata() const { return metadata_; }
+  const MappedFile* mapping() const { return mapping_.get(); }  ///< null for bytes that were parsed in memory
 
  private:
   SafetensorsFile() = default;

@@ -70,6 +70,8 @@ size_t used_panel_bytes(DType type, size_t cols) {
       return checked_mul(cols / 2 + cols % 2, panel_rows * 4, "bytes of a panel");
     case DType::q8_0:
       return checked_mul(row_bytes(type, cols), panel_rows, "bytes of a panel");
+    default:
+      break;
   }
   fail(ErrorKind::unsupported, "packing {}", ggml_type_name(static_cast<uint32_t>(type)));
 }
@@ -84,6 +86,8 @@ void pack_panel(DType type, const PanelRows& rows, size_t cols, std::byte* to) {
       return pack_bf16(rows, cols, to);
     case DType::q8_0:
       return pack_q8(rows, cols, to);
+    default:  // refused by used_panel_bytes
+      break;
   }
 }
 

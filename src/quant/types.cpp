@@ -1,24 +1,33 @@
 #include "quant/types.h"
 
-#include <algorithm>
 #include <array>
-#include <bit>
 #include <cmath>
 #include <cstring>
 
 #include "base/checked.h"
 #include "base/error.h"
+#include "quant/codecs.h"
 
 namespace tern {
 namespace {
 
-constexpr size_t q8_block = 32;
-
-constexpr std::array<DTypeTraits, 4> known_types = {{
+constexpr std::array<DTypeTraits, 16> known_types = {{
     {DType::f32, "F32", 1, 4},
     {DType::f16, "F16", 1, 2},
-    {DType::q8_0, "Q8_0", q8_block, 2 + q8_block},
     {DType::bf16, "BF16", 1, 2},
+    {DType::q4_0, "Q4_0", 32, sizeof(BlockQ4_0)},
+    {DType::q4_1, "Q4_1", 32, sizeof(BlockQ4_1)},
+    {DType::q5_0, "Q5_0", 32, sizeof(BlockQ5_0)},
+    {DType::q5_1, "Q5_1", 32, sizeof(BlockQ5_1)},
+    {DType::q8_0, "Q8_0", 32, sizeof(BlockQ8_0)},
+    {DType::q2_k, "Q2_K", kSuperBlock, sizeof(BlockQ2_K)},
+    {DType::q3_k, "Q3_K", kSuperBlock, sizeof(BlockQ3_K)},
+    {DType::q4_k, "Q4_K", kSuperBlock, sizeof(BlockQ4_K)},
+    {DType::q5_k, "Q5_K", kSuperBlock, sizeof(BlockQ5_K)},
+    {DType::q6_k, "Q6_K", kSuperBlock, sizeof(BlockQ6_K)},
+    {DType::iq4_nl, "IQ4_NL", 32, sizeof(BlockIQ4_NL)},
+    {DType::iq4_xs, "IQ4_XS", kSuperBlock, sizeof(BlockIQ4_XS)},
+    {DType::mxfp4, "MXFP4", 32, sizeof(BlockMXFP4)},
 }};
 
 // ggml's numbering; empty where a number was never used or was removed.
@@ -48,31 +57,33 @@ void check_whole_blocks(DType type, size_t n) {
   }
 }
 
-// A block is an F16 scale d, then 32 int8 quants q; the weights are d * q.
-void decode_q8_block(const std::byte* from, float* to) {
-  const float scale = f16_to_f32(load_u16(from));
-  for (size_t i = 0; i < q8_block; ++i) {
-    to[i] = scale * static_cast<float>(std::to_integer<int8_t>(from[2 + i]));
+template <typename Block>
+void decode_blocks(const std::byte* from, size_t n, float* to) {
+  for (size_t i = 0; i < n; i += Block::size, from += sizeof(Block)) {
+    Block block;
+    std::memcpy(&block, from, sizeof block);
+    codecs::decode(block, to + i);
   }
 }
 
-void encode_q8_block(const float* from, std::byte* to) {
-  float most = 0;
-  for (size_t i = 0; i < q8_block; ++i) {
-    if (!std::isfinite(from[i])) fail(ErrorKind::bad_input, "Q8_0: cannot encode {}", from[i]);
-    most = std::max(most, std::fabs(from[i]));
+void check_finite(DType type, const float* from, size_t n) {
+  for (size_t i = 0; i < n; ++i) {
+    if (!std::isfinite(from[i]))
+      fail(ErrorKind::bad_input, "{}: cannot encode {}", traits(type).name, from[i]);
   }
-  const float scale = most / 127.0f;
-  const uint16_t scale_bits = f32_to_f16(scale);
-  if (std::isinf(f16_to_f32(scale_bits))) {
-    fail(ErrorKind::bad_input, "Q8_0: cannot encode {}: the scale {} does not fit F16", most, scale);
-  }
-  // A scale so small that its inverse overflows is 0 in F16 anyway: the block is all zeros.
-  float inverse = scale > 0 ? 1.0f / scale : 0.0f;
-  if (std::isinf(inverse)) inverse = 0;
-  store_u16(scale_bits, to);
-  for (size_t i = 0; i < q8_block; ++i) {
-    to[2 + i] = static_cast<std::byte>(static_cast<int8_t>(std::round(from[i] * inverse)));
+}
+
+template <typename Block>
+void encode_blocks(const float* from, size_t n, std::byte* to) {
+  if constexpr (Block::type == DType::iq4_nl || Block::type == DType::iq4_xs) {
+    fail(ErrorKind::unsupported, "encoding to {}: tern only reads it", traits(Block::type).name);
+  } else {
+    check_finite(Block::type, from, n);
+    for (size_t i = 0; i < n; i += Block::size, to += sizeof(Block)) {
+      Block block{};
+      codecs::encode(from + i, block);
+      std::memcpy(to, &block, sizeof block);
+    }
   }
 }
 
@@ -124,9 +135,8 @@ void decode(DType type, const std::byte* from, size_t n, float* to) {
     case DType::bf16:
       for (size_t i = 0; i < n; ++i) to[i] = bf16_to_f32(load_u16(from + 2 * i));
       break;
-    case DType::q8_0:
-      for (size_t b = 0; b < n / q8_block; ++b) decode_q8_block(from + b * (2 + q8_block), to + b * q8_block);
-      break;
+    default:
+      visit_block(type, [&]<typename Block>(Block) { decode_blocks<Block>(from, n, to); });
   }
 }
 
@@ -142,53 +152,9 @@ void encode(DType type, const float* from, size_t n, std::byte* to) {
     case DType::bf16:
       for (size_t i = 0; i < n; ++i) store_u16(f32_to_bf16(from[i]), to + 2 * i);
       break;
-    case DType::q8_0:
-      for (size_t b = 0; b < n / q8_block; ++b) encode_q8_block(from + b * q8_block, to + b * (2 + q8_block));
-      break;
+    default:
+      visit_block(type, [&]<typename Block>(Block) { encode_blocks<Block>(from, n, to); });
   }
-}
-
-float f16_to_f32(uint16_t bits) {
-  const uint32_t sign = static_cast<uint32_t>(bits & 0x8000) << 16;
-  const uint32_t exponent = (bits >> 10) & 0x1f;
-  const uint32_t fraction = bits & 0x3ff;
-  if (exponent == 0x1f) {
-    const uint32_t quiet = fraction != 0 ? 0x400000 : 0;
-    return std::bit_cast<float>(sign | 0x7f800000 | quiet | (fraction << 13));
-  }
-  if (exponent == 0) {  // a denormal, or zero: fraction * 2^-24 is exact
-    const float magnitude = static_cast<float>(fraction) * 0x1p-24f;
-    return std::bit_cast<float>(sign | std::bit_cast<uint32_t>(magnitude));
-  }
-  return std::bit_cast<float>(sign | ((exponent + 112) << 23) | (fraction << 13));
-}
-
-uint16_t f32_to_f16(float value) {
-  const uint32_t bits = std::bit_cast<uint32_t>(value);
-  const uint32_t sign = (bits >> 16) & 0x8000;
-  const uint32_t magnitude = bits & 0x7fffffff;
-  if (magnitude > 0x7f800000) {
-    return static_cast<uint16_t>(sign | 0x7e00 | ((magnitude >> 13) & 0x3ff));
-  }
-  if (magnitude >= 0x47800000) return static_cast<uint16_t>(sign | 0x7c00);  // 65536 and above
-  if (magnitude < 0x33000000) return static_cast<uint16_t>(sign);            // below half the least denormal
-  const bool normal = magnitude >= 0x38800000;
-  const uint32_t exponent = magnitude >> 23;
-  // Round off `shift` bits of the significand; a carry runs into the exponent, which is what rounding up
-  // means.
-  const uint32_t significand = normal ? magnitude - 0x38000000 : (magnitude & 0x7fffff) | 0x800000;
-  const uint32_t shift = normal ? 13 : 126 - exponent;
-  const uint32_t kept = significand >> shift;
-  const uint32_t rest = significand & ((1u << shift) - 1);
-  const uint32_t half = 1u << (shift - 1);
-  const uint32_t up = rest > half || (rest == half && (kept & 1) != 0) ? 1 : 0;
-  return static_cast<uint16_t>(sign | (kept + up));
-}
-
-uint16_t f32_to_bf16(float value) {
-  const uint32_t bits = std::bit_cast<uint32_t>(value);
-  if ((bits & 0x7fffffff) > 0x7f800000) return static_cast<uint16_t>((bits >> 16) | 0x40);
-  return static_cast<uint16_t>((bits + 0x7fff + ((bits >> 16) & 1)) >> 16);
 }
 
 }  // namespace tern

@@ -11,7 +11,24 @@
 namespace tern {
 
 /// The numbers are those of ggml's type field in GGUF files.
-enum class DType : uint32_t { f32 = 0, f16 = 1, q8_0 = 8, bf16 = 30 };
+enum class DType : uint32_t {
+  f32 = 0,
+  f16 = 1,
+  q4_0 = 2,
+  q4_1 = 3,
+  q5_0 = 6,
+  q5_1 = 7,
+  q8_0 = 8,
+  q2_k = 10,
+  q3_k = 11,
+  q4_k = 12,
+  q5_k = 13,
+  q6_k = 14,
+  iq4_nl = 20,
+  iq4_xs = 23,
+  bf16 = 30,
+  mxfp4 = 39
+};
 
 struct DTypeTraits {
   DType type;
@@ -33,9 +50,10 @@ uint64_t row_bytes(DType type, uint64_t n);
 
 /// n weights to floats, exactly as the format defines them. n is a multiple of the block size.
 void decode(DType type, const std::byte* from, size_t n, float* to);
-/// n floats to blocks. F16 and BF16 round to nearest even. Q8_0 as ggml's reference: scale max|x| / 127,
-/// quants rounded half away from zero; throws Error{bad_input} for a block with an infinity, a NaN or a scale
-/// that F16 cannot hold.
+/// n floats to blocks. F16 and BF16 round to nearest even. Q4_0 to Q8_0 and MXFP4 as ggml's reference, bit
+/// for bit; Q2_K to Q6_K by a search for the least squared error (quant/kquants_encode.cpp). Throws
+/// Error{bad_input} for an infinity or a NaN in a block and for a scale that F16 cannot hold,
+/// Error{unsupported} for IQ4_NL and IQ4_XS, which are only read.
 void encode(DType type, const float* from, size_t n, std::byte* to);
 
 // IEEE binary16, the same bits as x86's F16C gives: signalling NaNs become quiet and keep what fits of their

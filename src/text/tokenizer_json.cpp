@@ -23,11 +23,9 @@ Json byte_level(bool use_regex) {
 
 Json pre_tokenizer(const PreTokenizerRule& rule) {
   Json steps = Json::array();
-  for (const std::string_view pattern : rule.patterns) {
-    steps.push_back({{"type", "Split"},
-                     {"pattern", {{"Regex", std::string(pattern)}}},
-                     {"behavior", "Isolated"},
-                     {"invert", false}});
+  for (const std::string& pattern : rule.patterns) {
+    steps.push_back(
+        {{"type", "Split"}, {"pattern", {{"Regex", pattern}}}, {"behavior", "Isolated"}, {"invert", false}});
   }
   steps.push_back(byte_level(false));
   return {{"type", "Sequence"}, {"pretokenizers", steps}};

@@ -39,6 +39,15 @@ Utf8Step utf8_step(std::string_view text) {
   return {Utf8Kind::character, lead.length};
 }
 
+char32_t utf8_code_point(std::string_view text) {
+  const auto byte = [&](size_t i) { return static_cast<uint8_t>(text[i]); };
+  const auto tail = [&](size_t i) { return static_cast<char32_t>(byte(i) & 0x3F); };
+  if (byte(0) < 0x80) return byte(0);
+  if (byte(0) < 0xE0) return static_cast<char32_t>(byte(0) & 0x1F) << 6 | tail(1);
+  if (byte(0) < 0xF0) return static_cast<char32_t>(byte(0) & 0x0F) << 12 | tail(1) << 6 | tail(2);
+  return static_cast<char32_t>(byte(0) & 0x07) << 18 | tail(1) << 12 | tail(2) << 6 | tail(3);
+}
+
 size_t utf8_valid_prefix(std::string_view text) {
   size_t at = 0;
   while (at < text.size()) {

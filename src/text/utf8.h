@@ -21,6 +21,9 @@ struct Utf8Step {
 /// Looks at the start of `text`, which must not be empty.
 Utf8Step utf8_step(std::string_view text);
 
+/// The number of a well-formed character that `text` starts with.
+char32_t utf8_code_point(std::string_view text);
+
 /// Bytes at the start of `text` that are whole, well-formed characters.
 size_t utf8_valid_prefix(std::string_view text);
 

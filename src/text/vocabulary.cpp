@@ -2,12 +2,14 @@
 
 #include <algorithm>
 #include <limits>
-#include <nlohmann/json.hpp>
+#include <variant>
 
 #include "base/error.h"
 #include "files/gguf.h"
 #include "text/byte_unicode.h"
+#include "text/end_tokens.h"
 #include "text/pretokenizer.h"
+#include "text/spm.h"
 #include "text/utf8.h"
 
 namespace tern {
@@ -17,24 +19,28 @@ constexpr const char* kModel = "tokenizer.ggml.model";
 constexpr const char* kPre = "tokenizer.ggml.pre";
 constexpr const char* kTokens = "tokenizer.ggml.tokens";
 constexpr const char* kTypes = "tokenizer.ggml.token_type";
+constexpr const char* kScores = "tokenizer.ggml.scores";
 constexpr const char* kMerges = "tokenizer.ggml.merges";
-constexpr const char* kBos = "tokenizer.ggml.bos_token_id";
-constexpr const char* kEos = "tokenizer.ggml.eos_token_id";
 constexpr const char* kAddBos = "tokenizer.ggml.add_bos_token";
+constexpr const char* kAddEos = "tokenizer.ggml.add_eos_token";
+constexpr const char* kAddSpace = "tokenizer.ggml.add_space_prefix";
 constexpr const char* kTemplate = "tokenizer.chat_template";
+
+struct SpecialKey {
+  const char* key;
+  std::optional<int32_t> Vocabulary::*id;
+};
+constexpr SpecialKey kSpecialKeys[] = {
+    {"tokenizer.ggml.bos_token_id", &Vocabulary::bos},
+    {"tokenizer.ggml.eos_token_id", &Vocabulary::eos},
+    {"tokenizer.ggml.eot_token_id", &Vocabulary::eot},
+    {"tokenizer.ggml.eom_token_id", &Vocabulary::eom},
+    {"tokenizer.ggml.unknown_token_id", &Vocabulary::unk},
+    {"tokenizer.ggml.padding_token_id", &Vocabulary::pad},
+};
 
 bool is_learned(TokenType type) {
   return type == TokenType::normal || type == TokenType::unused;
-}
-
-// Special tokens stand in files as their text, learned ones byte by byte in GPT-2's spelling.
-std::string spelling_of(const Vocabulary& vocabulary, size_t id) {
-  const std::string& token = vocabulary.tokens[id];
-  if (is_learned(vocabulary.types[id])) return spell_bytes(token);
-  if (utf8_valid_prefix(token) != token.size()) {
-    fail(ErrorKind::bad_input, "vocabulary: special token {} is not UTF-8 and can't be written", id);
-  }
-  return token;
 }
 
 std::vector<TokenType> read_types(const GgufFile& file, size_t n_vocab) {
@@ -77,6 +83,77 @@ std::pair<std::string, std::string> read_merge(const GgufFile& file, std::string
        file.name(), kMerges, rank, merge);
 }
 
+std::vector<float> read_scores(const GgufFile& file, size_t n_vocab) {
+  const GgufValue* value = file.find(kScores);
+  const auto* numbers = value ? std::get_if<std::vector<double>>(value) : nullptr;
+  if (!numbers || numbers->size() != n_vocab) {
+    fail(ErrorKind::bad_input, "{}: {}: expected {} numbers", file.name(), kScores, n_vocab);
+  }
+  return {numbers->begin(), numbers->end()};
+}
+
+// Some learned or unused entries are not spelled in GPT-2's way (padding tokens): those are their own text.
+std::string bpe_bytes(const std::string& spelled, TokenType type) {
+  std::optional<std::string> bytes;
+  if (is_learned(type)) bytes = unspell_bytes(spelled);
+  return bytes.value_or(spelled);
+}
+
+void read_bpe(const GgufFile& file, Vocabulary& vocabulary) {
+  vocabulary.pre = file.string_or(kPre, "default");
+  vocabulary.add_bos = pre_tokenizer_rule(vocabulary.pre).add_bos;
+  const std::vector<std::string>& merges = file.get_strings(kMerges);
+  vocabulary.merges.reserve(merges.size());
+  for (size_t rank = 0; rank < merges.size(); ++rank) {
+    vocabulary.merges.push_back(read_merge(file, merges[rank], rank));
+  }
+}
+
+// A file that says nothing of these keys means the ids and flags of Llama 2.
+void read_spm(const GgufFile& file, Vocabulary& vocabulary, size_t n_vocab) {
+  vocabulary.model = TokenizerModel::spm;
+  vocabulary.pre.clear();
+  vocabulary.scores = read_scores(file, n_vocab);
+  vocabulary.space_prefix = file.bool_or(kAddSpace, true) ? SpacePrefix::always : SpacePrefix::none;
+  vocabulary.add_bos = true;
+  if (n_vocab > 2) vocabulary.unk = 0, vocabulary.bos = 1, vocabulary.eos = 2;
+  if (file.bool_or("tokenizer.ggml.remove_extra_whitespaces", false)) {
+    fail(ErrorKind::unsupported, "{}: tokenizer.ggml.remove_extra_whitespaces is true, tern keeps them",
+         file.name());
+  }
+}
+
+std::string token_bytes(const Vocabulary& vocabulary, const std::string& written, size_t id) {
+  const TokenType type = vocabulary.types[id];
+  if (vocabulary.model == TokenizerModel::bpe) return bpe_bytes(written, type);
+  return spm_bytes(written, type);
+}
+
+std::string token_spelling(const Vocabulary& vocabulary, size_t id) {
+  const TokenType type = vocabulary.types[id];
+  const std::string& token = vocabulary.tokens[id];
+  if (vocabulary.model == TokenizerModel::spm) return spm_spelling(token, type);
+  return is_learned(type) ? spell_bytes(token) : token;
+}
+
+// GGUF has two keys for ends besides eos; those that are known by name need none.
+void write_ends(const Vocabulary& vocabulary, GgufWriter& file) {
+  std::vector<int32_t> ids;
+  const std::vector<bool> known = named_ends(vocabulary);
+  for (const int32_t id : vocabulary.ends) {
+    const bool said = id == vocabulary.eos || id == vocabulary.eot || id == vocabulary.eom;
+    if (!said && !known[id] && std::find(ids.begin(), ids.end(), id) == ids.end()) ids.push_back(id);
+  }
+  std::vector<const char*> free_keys;
+  if (!vocabulary.eot) free_keys.push_back("tokenizer.ggml.eot_token_id");
+  if (!vocabulary.eom) free_keys.push_back("tokenizer.ggml.eom_token_id");
+  if (ids.size() > free_keys.size()) {
+    fail(ErrorKind::unsupported, "vocabulary: {} more tokens end a reply, and a GGUF file has keys for {}",
+         ids.size(), free_keys.size());
+  }
+  for (size_t i = 0; i < ids.size(); ++i) file.add_u32(free_keys[i], static_cast<uint32_t>(ids[i]));
+}
+
 }  // namespace
 
 std::optional<int32_t> Vocabulary::find(std::string_view bytes) const {
@@ -87,57 +164,68 @@ std::optional<int32_t> Vocabulary::find(std::string_view bytes) const {
 
 Vocabulary read_vocabulary(const GgufFile& file) {
   const std::string model = file.get_string(kModel);
-  if (model != "gpt2") {
-    fail(ErrorKind::unsupported, "{}: {} is \"{}\", tern knows gpt2 (byte-level BPE)", file.name(), kModel,
+  if (model != "gpt2" && model != "llama") {
+    fail(ErrorKind::unsupported,
+         "{}: {} is \"{}\", tern knows gpt2 (byte-level BPE) and llama (SentencePiece)", file.name(), kModel,
          model);
   }
+  const std::vector<std::string>& written = file.get_strings(kTokens);
+  if (written.empty() || written.size() > std::numeric_limits<int32_t>::max()) {
+    fail(ErrorKind::bad_input, "{}: {} has {} entries", file.name(), kTokens, written.size());
+  }
   Vocabulary vocabulary;
-  vocabulary.pre = file.string_or(kPre, "default");
-  const PreTokenizerRule& rule = pre_tokenizer_rule(vocabulary.pre);
-
-  const std::vector<std::string>& spelled = file.get_strings(kTokens);
-  if (spelled.empty() || spelled.size() > std::numeric_limits<int32_t>::max()) {
-    fail(ErrorKind::bad_input, "{}: {} has {} entries", file.name(), kTokens, spelled.size());
+  vocabulary.types = read_types(file, written.size());
+  if (model == "gpt2") {
+    read_bpe(file, vocabulary);
+  } else {
+    read_spm(file, vocabulary, written.size());
   }
-  vocabulary.types = read_types(file, spelled.size());
-  vocabulary.tokens.reserve(spelled.size());
-  for (size_t id = 0; id < spelled.size(); ++id) {
-    // Some learned or unused entries are not spelled in GPT-2's way (padding tokens): those are their own
-    // text.
-    std::optional<std::string> bytes;
-    if (is_learned(vocabulary.types[id])) bytes = unspell_bytes(spelled[id]);
-    vocabulary.tokens.push_back(bytes.value_or(spelled[id]));
+  vocabulary.tokens.reserve(written.size());
+  for (size_t id = 0; id < written.size(); ++id) {
+    vocabulary.tokens.push_back(token_bytes(vocabulary, written[id], id));
   }
-
-  const std::vector<std::string>& merges = file.get_strings(kMerges);
-  vocabulary.merges.reserve(merges.size());
-  for (size_t rank = 0; rank < merges.size(); ++rank) {
-    vocabulary.merges.push_back(read_merge(file, merges[rank], rank));
+  for (const auto& [key, member] : kSpecialKeys) {
+    if (file.find(key)) vocabulary.*member = read_id(file, key, written.size());
   }
-  vocabulary.bos = read_id(file, kBos, spelled.size());
-  vocabulary.eos = read_id(file, kEos, spelled.size());
-  vocabulary.add_bos = file.bool_or(kAddBos, rule.add_bos);
+  vocabulary.add_bos = file.bool_or(kAddBos, vocabulary.add_bos);
+  vocabulary.add_eos = file.bool_or(kAddEos, false);
   vocabulary.chat_template = file.string_or(kTemplate, "");
   return vocabulary;
 }
 
 void write_vocabulary(const Vocabulary& vocabulary, GgufWriter& file) {
+  const bool spm = vocabulary.model == TokenizerModel::spm;
+  if (!spm && vocabulary.pre.empty()) {
+    fail(ErrorKind::unsupported, "vocabulary: no name in GGUF is known for its pre-tokenizer, \"{}\"",
+         fmt::join(vocabulary.patterns, "\", \""));
+  }
   std::vector<std::string> tokens, merges;
   std::vector<int32_t> types;
   for (size_t id = 0; id < vocabulary.tokens.size(); ++id) {
-    tokens.push_back(spelling_of(vocabulary, id));
+    tokens.push_back(token_spelling(vocabulary, id));
+    if (utf8_valid_prefix(tokens.back()) != tokens.back().size()) {
+      fail(ErrorKind::bad_input, "vocabulary: token {} is not UTF-8 and can't be written", id);
+    }
     types.push_back(static_cast<int32_t>(vocabulary.types[id]));
   }
-  for (const auto& [left, right] : vocabulary.merges)
-    merges.push_back(spell_bytes(left) + ' ' + spell_bytes(right));
-  file.add_string(kModel, "gpt2");
-  file.add_string(kPre, vocabulary.pre);
+  file.add_string(kModel, spm ? "llama" : "gpt2");
+  file.add_string(kPre, spm ? "default" : vocabulary.pre);
   file.add_strings(kTokens, std::move(tokens));
   file.add_i32s(kTypes, std::move(types));
-  file.add_strings(kMerges, std::move(merges));
-  if (vocabulary.bos) file.add_u32(kBos, static_cast<uint32_t>(*vocabulary.bos));
-  if (vocabulary.eos) file.add_u32(kEos, static_cast<uint32_t>(*vocabulary.eos));
+  if (spm) {
+    file.add_f32s(kScores, spm_scores(vocabulary));
+    file.add_bool(kAddSpace, vocabulary.space_prefix != SpacePrefix::none);
+  } else {
+    for (const auto& [left, right] : vocabulary.merges)
+      merges.push_back(spell_bytes(left) + ' ' + spell_bytes(right));
+    file.add_strings(kMerges, std::move(merges));
+  }
+  for (const auto& [key, member] : kSpecialKeys) {
+    if (vocabulary.*member) file.add_u32(key, static_cast<uint32_t>(*(vocabulary.*member)));
+  }
+  write_ends(vocabulary, file);
   file.add_bool(kAddBos, vocabulary.add_bos);
+  if (spm || vocabulary.add_eos) file.add_bool(kAddEos, vocabulary.add_eos);
   if (!vocabulary.chat_template.empty()) file.add_string(kTemplate, vocabulary.chat_template);
 }
 

@@ -1,5 +1,9 @@
 #include <gtest/gtest.h>
+#include <signal.h>
+#include <sys/resource.h>
 #include <sys/stat.h>
+#include <sys/wait.h>
+#include <unistd.h>
 
 #include <cstring>
 #include <filesystem>
@@ -101,17 +105,44 @@ TEST(AtomicFile, NamesWhatItCannotWrite) {
   EXPECT_FALSE(std::filesystem::exists(path + ".tmp"));
 }
 
-TEST(AtomicFile, NoticesAFullDisk) {
-  if (!std::filesystem::exists("/dev/full")) GTEST_SKIP() << "no /dev/full";
+TEST(AtomicFile, NoticesThatTheDiskTakesNoMore) {
   const TemporaryFolder folder;
   const std::string path = folder / "model";
-  std::filesystem::create_symlink("/dev/full", path + ".tmp");
+  signal(SIGXFSZ, SIG_IGN);
+  rlimit before;
+  ASSERT_EQ(getrlimit(RLIMIT_FSIZE, &before), 0);
+  const rlimit small{100'000, before.rlim_max};
   AtomicFile file(path);
-  expect_error(ErrorKind::io, {path, "No space left"}, [&] {
+  ASSERT_EQ(setrlimit(RLIMIT_FSIZE, &small), 0);
+  expect_error(ErrorKind::io, {path, "File too large"}, [&] {
     for (int i = 0; i < 100; ++i) file.write(std::string(10'000, 'x'));
     file.commit();
   });
+  ASSERT_EQ(setrlimit(RLIMIT_FSIZE, &before), 0);
   EXPECT_FALSE(std::filesystem::exists(path));
+}
+
+TEST(AtomicFile, AKilledWriterLeavesNothingBehind) {
+  const TemporaryFolder folder;
+  const std::string path = folder / "model";
+  const pid_t child = fork();
+  ASSERT_GE(child, 0);
+  if (child == 0) {
+    AtomicFile file(path);
+    file.write(std::string(100'000, 'x'));
+    ::kill(::getpid(), SIGKILL);
+  }
+  int status = 0;
+  ASSERT_EQ(waitpid(child, &status, 0), child);
+  ASSERT_TRUE(WIFSIGNALED(status));
+  const bool nameless = std::filesystem::is_empty(folder.path());
+  // Where the file system has no nameless files.
+  if (!nameless) {
+    EXPECT_TRUE(std::filesystem::exists(path + ".tmp"));
+  }
+  write_file(path, "whole");
+  EXPECT_EQ(read_file(path), "whole");
+  EXPECT_FALSE(std::filesystem::exists(path + ".tmp"));
 }
 
 TEST(ReadFile, HoldsItsLimit) {

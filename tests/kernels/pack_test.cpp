@@ -32,6 +32,8 @@ std::vector<std::byte> unpack(const PackedMatrix& m) {
           std::copy_n(panel + blocks * 512 + (block * 16 + lane) * 2, 2, to + block * 34);
           break;
         }
+        default:
+          break;
       }
     }
   }

@@ -13,7 +13,10 @@
 namespace tern {
 namespace {
 
-constexpr DType all_types[] = {DType::f32, DType::f16, DType::bf16, DType::q8_0};
+constexpr DType all_types[] = {DType::f32,  DType::f16,    DType::bf16,   DType::q4_0,
+                               DType::q4_1, DType::q5_0,   DType::q5_1,   DType::q8_0,
+                               DType::q2_k, DType::q3_k,   DType::q4_k,   DType::q5_k,
+                               DType::q6_k, DType::iq4_nl, DType::iq4_xs, DType::mxfp4};
 
 std::vector<float> random_weights(size_t n, uint64_t seed) {
   Rng rng(seed);
@@ -51,9 +54,13 @@ TEST(Types, AreFoundByNumberAndName) {
     EXPECT_EQ(find_dtype(t.name)->type, type);
     EXPECT_EQ(ggml_type_name(static_cast<uint32_t>(type)), t.name);
   }
-  EXPECT_FALSE(find_dtype(uint32_t{12}));
-  EXPECT_FALSE(find_dtype("Q4_K"));
-  EXPECT_EQ(ggml_type_name(12), "Q4_K");
+  EXPECT_EQ(find_dtype(uint32_t{12})->name, "Q4_K");
+  EXPECT_FALSE(find_dtype("q4_k"));
+  // Known by name, not run.
+  for (const uint32_t type : {9u, 15u, 16u, 34u, 40u}) EXPECT_FALSE(find_dtype(type)) << type;
+  for (const char* name : {"Q8_1", "IQ2_XXS", "TQ1_0", "NVFP4"}) EXPECT_FALSE(find_dtype(name)) << name;
+  EXPECT_EQ(ggml_type_name(16), "IQ2_XXS");
+  EXPECT_EQ(ggml_type_name(40), "NVFP4");
   EXPECT_EQ(ggml_type_name(39), "MXFP4");
   EXPECT_EQ(ggml_type_name(4), "type 4");
   EXPECT_EQ(ggml_type_name(4'000'000'000), "type 4000000000");
@@ -65,6 +72,10 @@ TEST(Types, KnowTheirSizes) {
   EXPECT_EQ(row_bytes(DType::bf16, 7), 14u);
   EXPECT_EQ(row_bytes(DType::q8_0, 64), 68u);
   EXPECT_EQ(row_bytes(DType::q8_0, 0), 0u);
+  EXPECT_EQ(row_bytes(DType::q4_k, 512), 288u);
+  EXPECT_EQ(row_bytes(DType::mxfp4, 64), 34u);
+  expect_error(ErrorKind::bad_input, {"128 weights of Q6_K", "multiple of 256"},
+               [] { row_bytes(DType::q6_k, 128); });
   expect_error(ErrorKind::bad_input, {"33 weights of Q8_0", "multiple of 32"},
                [] { row_bytes(DType::q8_0, 33); });
   expect_error(ErrorKind::limit, {"overflows"}, [] { row_bytes(DType::f32, uint64_t{1} << 62); });

@@ -105,7 +105,7 @@ Vocabulary read_parts(const std::function<void(Parts&)>& change) {
 TEST(Vocabulary, RefusesHostileFiles) {
   Tokenizer(read_parts([](Parts&) {}));  // the file is right without a change
   const std::pair<const char*, std::function<void(Parts&)>> cases[] = {
-      {"tokenizer.ggml.model", [](Parts& parts) { parts.model = "llama"; }},
+      {"tokenizer.ggml.model is \"bert\"", [](Parts& parts) { parts.model = "bert"; }},
       {"pre-tokenizer \"nonsense\"", [](Parts& parts) { parts.pre = "nonsense"; }},
       {"token_type has 256 entries, expected 257", [](Parts& parts) { parts.types.pop_back(); }},
       {"token_type[3] is 0, expected 1 to 6", [](Parts& parts) { parts.types[3] = 0; }},

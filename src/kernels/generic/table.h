@@ -16,6 +16,8 @@ void matmul(const PackedMatrix& w, const Activations& x, float* y, size_t ldy, s
                              panel_begin, panel_end);
     case DType::q8_0:
       return multiply_q8(w, panel_bytes, x, y, ldy, panel_begin, panel_end);
+    default:  // cannot be packed
+      break;
   }
 }
 
