@@ -32,7 +32,7 @@ class Decoder final : public Model {
   void feed_forward(int index, const DecoderLayer& layer, size_t tokens, bool only_wanted);
   void report_routes(int index, size_t tokens, bool only_wanted);
   void give_states(float* states);
-  void head(size_t tokens, float* logits);
+  void head(const PackedMatrix& output, size_t tokens, float* logits);
 
   void norm(const std::vector<float>& weight, size_t tokens);
   void add(size_t tokens);
@@ -131,17 +131,18 @@ void Decoder::forward(std::span<const BatchToken> batch, PagedCache& cache, floa
   }
   norm(weights_->output_norm, tokens);
   if (states) give_states(states);
-  head(plan_.wanted().size(), logits);
+  head(weights_->output, plan_.wanted().size(), logits);
 }
 
 void Decoder::draft(std::span<const BatchToken> batch, const float* states, PagedCache& cache,
                     float* logits) {
   if (!weights_->draft) return Model::draft(batch, states, cache, logits);
+  const DraftLayer& draft = *weights_->draft;
   begin(batch, cache);
-  join(*weights_->draft, states);
-  const size_t tokens = run_layer(shape_.layers, weights_->draft->layer, cache, true);
-  norm(weights_->draft->output_norm, tokens);
-  head(tokens, logits);
+  join(draft, states);
+  const size_t tokens = run_layer(shape_.layers, draft.layer, cache, true);
+  norm(draft.output_norm, tokens);
+  head(draft.output ? *draft.output : weights_->output, tokens, logits);
 }
 
 /// One layer over x_. Returns how many tokens are left in it: all, or those that want logits.
@@ -189,9 +190,10 @@ void Decoder::embed() {
 void Decoder::join(const DraftLayer& draft, const float* states) {
   const size_t hidden = shape_.hidden;
   const Kernels& kernels = compute_.kernels;
+  const Embedding& embedding = draft.embedding ? *draft.embedding : weights_->embedding;
   for (size_t t = 0; t < plan_.tokens(); ++t) {
     float* row = joined_.data() + t * 2 * hidden;
-    weights_->embedding.decode_row(plan_.token(t).token, row);
+    embedding.decode_row(plan_.token(t).token, row);
     kernels.rms_norm(row, draft.embedding_norm.data(), shape_.eps, hidden, row);
     const float* state = states + plan_.place(t) * hidden;
     kernels.rms_norm(state, draft.hidden_norm.data(), shape_.eps, hidden, row + hidden);
@@ -235,10 +237,10 @@ void Decoder::give_states(float* states) {
   keep_wanted(normed_);
 }
 
-void Decoder::head(size_t tokens, float* logits) {
+void Decoder::head(const PackedMatrix& output, size_t tokens, float* logits) {
   if (tokens == 0) return;
   const size_t hidden = shape_.hidden, vocab = shape_.vocab;
-  project(compute_, activations_, normed_.data(), hidden, tokens, {{&weights_->output, logits, vocab}});
+  project(compute_, activations_, normed_.data(), hidden, tokens, {{&output, logits, vocab}});
 }
 
 void Decoder::norm(const std::vector<float>& weight, size_t tokens) {

@@ -69,7 +69,9 @@ struct DraftLayer {
   std::vector<float> embedding_norm, hidden_norm;  ///< {hidden}: enorm, hnorm
   PackedMatrix join;  ///< {hidden, 2 hidden}: eh_proj, the embedding's half first
   DecoderLayer layer;
-  std::vector<float> output_norm;  ///< {hidden}; the model's own where the file has none
+  std::vector<float> output_norm;      ///< {hidden}; the model's own where the file has none
+  std::optional<Embedding> embedding;  ///< where it is not the model's
+  std::optional<PackedMatrix> output;  ///< {vocab, hidden}, likewise
 };
 
 struct DecoderWeights {

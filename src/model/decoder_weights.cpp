@@ -1,5 +1,7 @@
 #include <fmt/format.h>
 
+#include <algorithm>
+
 #include "base/checked.h"
 #include "model/decoder.h"
 
@@ -57,20 +59,20 @@ DecoderLayer load_layer(TensorReader& reader, const DecoderShape& shape, int ind
   return layer;
 }
 
-/// The embedding and head that a draft block may bring are the model's own in every model published so far;
-/// other ones are refused, not ignored.
-void expect_copy(TensorReader& reader, const std::string& name, const std::string& original,
-                 const TensorReader::Dims& dims) {
-  if (!reader.has(name)) return;
-  const GgufTensor& copy = reader.tensor(name, dims);
-  const GgufTensor& own = reader.tensor(original, dims);
-  if (reader.memory().only_counts()) return;
-  const TensorBytes a = copy.load(), b = own.load();
-  if (copy.ggml_type != own.ggml_type ||
-      !std::equal(a.span().begin(), a.span().end(), b.span().begin(), b.span().end())) {
-    fail(ErrorKind::unsupported, "{}: tensor {}: a draft layer whose table is not {} is not supported",
-         reader.file().name(), name, original);
-  }
+/// The head's tensor: the embedding where the file ties the two.
+std::string head_of(const TensorReader& reader) {
+  return reader.has("output.weight") ? "output.weight" : "token_embd.weight";
+}
+
+/// Whether a draft layer brings a table of its own: one that is no copy of the model's.
+bool brings_own(TensorReader& reader, const std::string& name, const std::string& original,
+                const TensorReader::Dims& dims) {
+  if (!reader.has(name)) return false;
+  const GgufTensor& table = reader.tensor(name, dims);
+  const GgufTensor& model = reader.tensor(original, dims);
+  if (table.ggml_type != model.ggml_type || reader.memory().only_counts()) return true;
+  const TensorBytes a = table.load(), b = model.load();
+  return !std::ranges::equal(a.span(), b.span());
 }
 
 DraftLayer load_draft(TensorReader& reader, const DecoderShape& shape, int index, DecoderWeights& weights) {
@@ -82,9 +84,11 @@ DraftLayer load_draft(TensorReader& reader, const DecoderShape& shape, int index
   draft.join = reader.matrix(prefix + "eh_proj.weight", 2 * hidden, hidden);
   const std::string norm = prefix + "shared_head_norm.weight";
   draft.output_norm = reader.has(norm) ? reader.floats(norm, {hidden}) : weights.output_norm;
-  expect_copy(reader, prefix + "embed_tokens.weight", "token_embd.weight", {hidden, vocab});
-  expect_copy(reader, prefix + "shared_head_head.weight",
-              reader.has("output.weight") ? "output.weight" : "token_embd.weight", {hidden, vocab});
+  const std::string table = prefix + "embed_tokens.weight", head = prefix + "shared_head_head.weight";
+  if (brings_own(reader, table, "token_embd.weight", {hidden, vocab}))
+    draft.embedding = Embedding(reader, table, hidden, vocab);
+  if (brings_own(reader, head, head_of(reader), {hidden, vocab}))
+    draft.output = reader.matrix(head, hidden, vocab);
   draft.layer = load_layer(reader, shape, index, weights.experts);
   return draft;
 }
@@ -102,8 +106,7 @@ std::unique_ptr<DecoderWeights> load_decoder_weights(const GgufFile& file, const
     weights->layers.push_back(load_layer(reader, shape, i, weights->experts));
   }
   weights->output_norm = reader.floats("output_norm.weight", {hidden});
-  weights->output =
-      reader.matrix(reader.has("output.weight") ? "output.weight" : "token_embd.weight", hidden, vocab);
+  weights->output = reader.matrix(head_of(reader), hidden, vocab);
   weights->weights = reader.weights();
   // The rotation's divisors were read with the shape; draft layers stand behind the model's own.
   std::vector<std::string> elsewhere = {"rope_freqs.weight"};

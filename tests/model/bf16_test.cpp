@@ -1,5 +1,6 @@
-// BF16 weights against transformers and the papers on the same rounded weights: logits within 2%, and the same
-// experts. (Transformers' own rounding of activations to BF16 is worth 1 to 4%, see the dumps' metadata.)
+// BF16 weights against transformers and the papers on the same rounded weights: logits within 2%, and the
+// same experts. (Transformers' own rounding of activations to BF16 is worth 1 to 4%, see the dumps'
+// metadata.)
 #include <gtest/gtest.h>
 
 #include <algorithm>
@@ -29,7 +30,8 @@ GgufFile as_bf16(const GgufFile& file) {
       encode(matrix ? DType::bf16 : DType::f32, values.data(), n, to.data());
     };
   }
-  return GgufFile::assemble(file.name(), file.metadata(), std::move(tensors), std::make_shared<GgufFile>(file));
+  return GgufFile::assemble(file.name(), file.metadata(), std::move(tensors),
+                            std::make_shared<GgufFile>(file));
 }
 
 class Routes final : public RouterObserver {
@@ -57,7 +59,8 @@ TEST_P(Bf16, LogitsAndExpertsAreTheReferences) {
   for (const Isa isa : kAllIsas) {
     if (!isa_available(isa)) continue;
     Routes routes;
-    const auto model = load_model(file, {.isa = isa, .threads = 2, .max_batch = 128, .router_observer = &routes});
+    const auto model =
+        load_model(file, {.isa = isa, .threads = 2, .max_batch = 128, .router_observer = &routes});
     const double error = relative_error(run_fresh(*model, oracle.tokens, 128), oracle.bf16_logits);
     const std::vector<int32_t> experts = routes.all();
     ASSERT_EQ(experts.size(), oracle.bf16_experts.size());

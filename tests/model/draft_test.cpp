@@ -152,23 +152,45 @@ TEST(Draft, ItsTensorsAreHeldToTheirShape) {
                [&] { load_model(extra, {.draft = true}); });
 }
 
-TEST(Draft, ATableOfItsOwnIsRefusedAndACopyIsNot) {
-  const Oracle oracle = read_oracle("v3_draft");
-  const auto with_table = [&](std::vector<std::byte> bytes) {
-    std::vector<GgufTensor> tensors = oracle.file.tensors();
-    GgufTensor table = oracle.file.tensor("token_embd.weight");
-    table.name = "blk.2.nextn.embed_tokens.weight";
-    table.make = [bytes](std::span<std::byte> to) { std::copy(bytes.begin(), bytes.end(), to.begin()); };
-    tensors.push_back(table);
-    return GgufFile::assemble("tables", oracle.file.metadata(), std::move(tensors),
-                              std::make_shared<GgufFile>(oracle.file));
+/// The file with a table of the draft layer's own: the model's but for row 3, which is zero.
+GgufFile with_table(const GgufFile& file, const std::string& name, const std::string& original, bool copy) {
+  std::vector<GgufTensor> tensors = file.tensors();
+  GgufTensor table = file.tensor(original);
+  table.name = name;
+  const auto own = table.data;
+  const size_t row = table.dims[0] * sizeof(float);
+  table.make = [own, row, copy](std::span<std::byte> to) {
+    std::copy(own.begin(), own.end(), to.begin());
+    if (!copy) std::fill_n(to.begin() + 3 * row, row, std::byte{0});
   };
-  const auto own = oracle.file.tensor("token_embd.weight").data;
-  std::vector<std::byte> bytes(own.begin(), own.end());
-  EXPECT_NO_THROW(load_model(with_table(bytes), {.draft = true}));
-  bytes[5] ^= std::byte{1};
-  expect_error(ErrorKind::unsupported, {"tables", "blk.2.nextn.embed_tokens.weight"},
-               [&] { load_model(with_table(bytes), {.draft = true}); });
+  tensors.push_back(table);
+  return GgufFile::assemble("tables", file.metadata(), std::move(tensors), std::make_shared<GgufFile>(file));
+}
+
+TEST(Draft, MayBringAnEmbeddingOrAHeadOfItsOwn) {
+  const Oracle oracle = read_oracle("v3_draft");
+  const ModelOptions options = {.max_batch = 64, .draft = true};
+  const std::vector<int32_t> tokens = {1, 2, 4, 3};
+  const auto shared = load_model(oracle.file, options);
+  const size_t vocab = shared->shape().vocab;
+  const std::vector<float> plain = run(*shared, tokens, 8).draft;
+
+  for (const bool copy : {true, false}) {
+    const auto embedding = load_model(
+        with_table(oracle.file, "blk.2.nextn.embed_tokens.weight", "token_embd.weight", copy), options);
+    const std::vector<float> drafted = run(*embedding, tokens, 8).draft;
+    EXPECT_TRUE(same_bits(std::span(drafted).first(2 * vocab), std::span(plain).first(2 * vocab)));
+    EXPECT_EQ(same_bits(std::span(drafted).last(vocab), std::span(plain).last(vocab)), copy)
+        << "after token 3";
+
+    const auto head = load_model(
+        with_table(oracle.file, "blk.2.nextn.shared_head_head.weight", "output.weight", copy), options);
+    const std::vector<float> headed = run(*head, tokens, 8).draft;
+    for (size_t i = 0; i < plain.size(); ++i) EXPECT_EQ(headed[i], !copy && i % vocab == 3 ? 0 : plain[i]);
+    // A copy is not kept twice.
+    EXPECT_EQ(embedding->shape().packed_bytes == shared->shape().packed_bytes, copy);
+    EXPECT_EQ(head->shape().packed_bytes == shared->shape().packed_bytes, copy);
+  }
 }
 
 }  // namespace
