@@ -1,8 +1,8 @@
 """The keys and tensors of a deepseek2 file of any shape, as llama.cpp demands them."""
-import struct
 from dataclasses import dataclass
 
-import gguf_file
+import model_file
+from model_file import gated
 
 
 @dataclass
@@ -59,21 +59,7 @@ def keys(shape, name, source):
         found |= {'rope.scaling.type': 'yarn', 'rope.scaling.factor': s.yarn,
                   'rope.scaling.original_context_length': s.yarn_original,
                   'rope.scaling.yarn_log_multiplier': s.yarn_log_multiplier}
-    named = {k if k.startswith('general.') else 'deepseek2.' + k: gguf_file.key(v) for k, v in found.items()}
-    return named | plain_tokenizer(source)
-
-
-def plain_tokenizer(source):
-    """`source`'s tokenizer, but a model that says anything at any time: without template and thinking, and with no
-    special tokens but the first and the last of a text."""
-    found = {k: v for k, v in gguf_file.read(source)[0].items() if k.startswith('tokenizer.ggml.')}
-    names = gguf_file.strings(found['tokenizer.ggml.tokens'][1])
-    names = [{'<think>': '<spare1>', '</think>': '<spare2>'}.get(name, name) for name in names]
-    ends = [struct.unpack('<I', found[f'tokenizer.ggml.{end}_token_id'][1])[0] for end in ('bos', 'eos')]
-    types = [3 if i in ends else 1 for i in range(len(names))]
-    found['tokenizer.ggml.tokens'] = (gguf_file.ARRAY, gguf_file.array(names))
-    found['tokenizer.ggml.token_type'] = (gguf_file.ARRAY, gguf_file.array(types))
-    return found
+    return model_file.keys(found, source)
 
 
 def attention(s, p, kind):
@@ -92,12 +78,6 @@ def attention(s, p, kind):
     else:
         yield p + 'attn_kv_b.weight', (s.kv_rank, s.heads * (s.nope + s.v)), kind
     yield p + 'attn_output.weight', (s.heads * s.v, s.hidden), kind
-
-
-def gated(s, p, suffix, ff, kind, experts=()):
-    yield f'{p}ffn_gate{suffix}.weight', (s.hidden, ff, *experts), kind
-    yield f'{p}ffn_up{suffix}.weight', (s.hidden, ff, *experts), kind
-    yield f'{p}ffn_down{suffix}.weight', (ff, s.hidden, *experts), kind
 
 
 def tensors(shape, vocab, kind):
@@ -120,13 +100,3 @@ def tensors(shape, vocab, kind):
     yield 'output_norm.weight', (s.hidden,), 'F32'
     if not s.tied:
         yield 'output.weight', (s.hidden, vocab), kind
-
-
-# Of matrices, times 1 / sqrt(columns). Logits far apart, so that the greedy choice is seldom a tie; gates too; and the
-# routed experts quiet: where rounding sends a token to another one, that is not all that one sees.
-GAINS = {'token_embd': 5.0, 'output.weight': 4.0, 'attn_output': 1.0, 'ffn_gate_inp': 4.0, 'ffn_down_exps': 0.3}
-
-
-def deviation(name, dims):
-    """Of a matrix's random weights."""
-    return next((gain for part, gain in reversed(GAINS.items()) if part in name), 1.0) / dims[0] ** 0.5

@@ -18,7 +18,7 @@ import json, os, pathlib, re, subprocess, sys, time, urllib.request
 
 import numpy as np
 
-import deepseek2_file, gguf_file
+import deepseek2_file, gguf_file, model_file
 from deepseek2_file import Shape
 from llama_cpp_parity import complete, start_server, stop_server
 
@@ -50,7 +50,7 @@ def write(path, source, name, shape, kind):
         if tensor.endswith('.bias'):
             return gguf_file.encode(rng.uniform(0, 0.3, dims[0]), as_type)
         # 65,537 blocks over and over: an odd number, so that no two experts are alike.
-        pool = gguf_file.encode(rng.normal(0, deepseek2_file.deviation(tensor, dims), 65537 * 32), as_type)
+        pool = gguf_file.encode(rng.normal(0, model_file.deviation(tensor, dims), 65537 * 32), as_type)
         return np.resize(np.frombuffer(pool, np.uint8), gguf_file.byte_size(dims, as_type))
 
     gguf_file.write(path, keys, list(deepseek2_file.tensors(shape, vocab, kind)), data_of)

@@ -1,18 +1,20 @@
 #!/usr/bin/env python3
-"""Write small deepseek2 files with random weights that tern and llama.cpp both load.
+"""Write small files of every family, with random weights, that tern and llama.cpp both load.
 
 usage: tiny_files.py MODEL.gguf FOLDER       needs numpy
 
 Each variant comes as F32, F16 and Q8_0 with the tokenizer of MODEL.gguf; FOLDER/MODEL-f32.gguf is MODEL's own weights
 as F32. Variants stay within what llama.cpp runs as its papers say. It gives a group of experts the sum of its two best
-scores even where the model has no bias (DeepSeek-V2 takes the best one), so groups come with a bias.
+scores even where the model has no bias (DeepSeek-V2 takes the best one), so groups come with a bias. It rounds the ends
+of YaRN's ramp, which gpt-oss does not, so its file comes without.
 """
 import pathlib, sys
 
 import numpy as np
 
-import deepseek2_file, gguf_file
+import deepseek2_file, gguf_file, llama_file, model_file
 from deepseek2_file import Shape
+from llama_file import Shape as Llama
 
 VARIANTS = {
     'v3': Shape(groups=4, groups_used=2, yarn=4.0),
@@ -21,16 +23,25 @@ VARIANTS = {
     'two-dense': Shape(layers=4, dense_layers=2, bias=False),
     'tied': Shape(tied=True, sigmoid=False, bias=False, scale=1.5),
     'joined': Shape(split=False, q_rank=0, scale=1.0),
+    'llama2': Llama(kv_heads=4),
+    'llama3': Llama(divisors=True, theta=500000.0, tied=True),
+    'qwen2': Llama('qwen2', kv_heads=1, head=16, theta=1e6),
+    'qwen2-yarn': Llama('qwen2', head=16, yarn=4.0, tied=True),
+    'qwen3': Llama('qwen3', theta=1e6),
+    'qwen3moe': Llama('qwen3moe', ff=32, experts=16),
+    'gpt-oss': Llama('gpt-oss', layers=4, ff=32, experts=16, window=16),
 }
 
 
 def values(rng, name, dims):
-    """Norms about 1, biases positive."""
+    """Norms about 1, divisors above, biases positive."""
     if name.endswith('norm.weight'):
         return rng.uniform(0.7, 1.3, dims[0])
-    if name.endswith('.bias'):
-        return rng.uniform(0, 0.3, dims[0])
-    return rng.normal(0, deepseek2_file.deviation(name, dims), int(np.prod(dims)))
+    if name == 'rope_freqs.weight':
+        return np.linspace(1, 8, dims[0])
+    if name.endswith('.bias') or len(dims) == 1:
+        return rng.uniform(0, 0.3, int(np.prod(dims)))
+    return rng.normal(0, model_file.deviation(name, dims), int(np.prod(dims)))
 
 
 def silence(rows, names):
@@ -42,7 +53,8 @@ def silence(rows, names):
 
 def write_variant(path, source, name, shape, kind):
     rng = np.random.default_rng(1)  # the same values whatever their type
-    keys = deepseek2_file.keys(shape, name, source)
+    family = deepseek2_file if isinstance(shape, Shape) else llama_file
+    keys = family.keys(shape, name, source)
     names = gguf_file.strings(keys['tokenizer.ggml.tokens'][1])
 
     def data_of(tensor, dims, as_type):
@@ -51,7 +63,7 @@ def write_variant(path, source, name, shape, kind):
             silence(found.reshape(len(names), -1), names)
         return gguf_file.encode(found, as_type)
 
-    gguf_file.write(path, keys, list(deepseek2_file.tensors(shape, len(names), kind)), data_of)
+    gguf_file.write(path, keys, list(family.tensors(shape, len(names), kind)), data_of)
 
 
 def main():
