@@ -1,6 +1,6 @@
-// The blocks of the quantized formats as they lie in a GGUF file, after ggml's public definition, and what every
-// format gives for 32 of its columns: their quants, a small integer each. Little-endian; loaded with memcpy, since
-// in a file they lie at any address.
+// The blocks of the quantized formats as they lie in a GGUF file, after ggml's public definition, and what
+// every format gives for 32 of its columns: their quants, a small integer each. Little-endian; loaded with
+// memcpy, since in a file they lie at any address.
 //
 //   quants(block, part, to)   the quants of columns [32 part, 32 part + 32), before any offset or table
 //
@@ -12,6 +12,7 @@
 #include <cstdint>
 
 #include "quant/types.h"
+#include "quant/values.h"
 
 namespace tern {
 
@@ -62,7 +63,8 @@ struct BlockIQ4_NL {
   uint16_t d;
   uint8_t qs[16];
 };
-/// w = 2^(e - 128) mxfp4_values[q]: the E2M1 values doubled, the E8M0 scale halved (OCP Microscaling Formats 1.0).
+/// w = 2^(e - 128) mxfp4_values[q]: the E2M1 values doubled, the E8M0 scale halved (OCP Microscaling
+/// Formats 1.0).
 struct BlockMXFP4 {
   static constexpr DType type = DType::mxfp4;
   static constexpr size_t size = 32;
@@ -127,10 +129,6 @@ static_assert(sizeof(BlockQ5_1) == 24 && sizeof(BlockQ8_0) == 34 && sizeof(Block
 static_assert(sizeof(BlockMXFP4) == 17 && sizeof(BlockQ2_K) == 84 && sizeof(BlockQ3_K) == 110);
 static_assert(sizeof(BlockQ4_K) == 144 && sizeof(BlockQ5_K) == 176 && sizeof(BlockQ6_K) == 210);
 static_assert(sizeof(BlockIQ4_XS) == 136);
-
-constexpr int8_t iq4_values[16] = {-127, -104, -83, -65, -49, -35, -22, -10,
-                                   1,    13,   25,  38,  53,  69,  89,  113};
-constexpr int8_t mxfp4_values[16] = {0, 1, 2, 3, 4, 6, 8, 12, 0, -1, -2, -3, -4, -6, -8, -12};
 
 /// 2^(e - 128). ggml gives the NaN of E8M0, 255, no place: it is 2^127 here as there.
 float mxfp4_scale(uint8_t e);
@@ -209,8 +207,8 @@ inline void quants(const BlockIQ4_XS& b, size_t part, uint8_t* to) {
 struct ScaleMin {
   uint8_t scale, min;
 };
-/// The 12 bytes of Q4_K and Q5_K: sub-blocks 0 to 3 in the low 6 bits of bytes 0 to 3 (scales) and 4 to 7 (mins);
-/// 4 to 7 with their low nibbles in bytes 8 to 11 and their upper two bits above those of 0 to 3.
+/// The 12 bytes of Q4_K and Q5_K: sub-blocks 0 to 3 in the low 6 bits of bytes 0 to 3 (scales) and 4 to 7
+/// (mins); 4 to 7 with their low nibbles in bytes 8 to 11 and their upper two bits above those of 0 to 3.
 inline ScaleMin scale_min(const uint8_t (&scales)[12], size_t sub) {
   const uint8_t* s = scales + sub % 4;
   if (sub < 4) return {static_cast<uint8_t>(s[0] & 63), static_cast<uint8_t>(s[4] & 63)};
@@ -230,8 +228,8 @@ inline void set_scale_min(uint8_t (&scales)[12], size_t sub, ScaleMin v) {
   s[4] |= static_cast<uint8_t>(v.min >> 4 << 6);
 }
 
-/// 0 to 63, before 32 is taken off. Low nibbles: sub-blocks 0 to 7 low, 8 to 15 high in bytes 0 to 7; upper two bits
-/// in bytes 8 to 11.
+/// 0 to 63, before 32 is taken off. Low nibbles: sub-blocks 0 to 7 low, 8 to 15 high in bytes 0 to 7; upper
+/// two bits in bytes 8 to 11.
 inline uint8_t stored_scale(const BlockQ3_K& b, size_t sub) {
   const int low = b.scales[sub % 8] >> (sub / 8 * 4) & 15;
   return static_cast<uint8_t>(low | (b.scales[8 + sub % 4] >> (sub / 4 * 2) & 3) << 4);
