@@ -69,7 +69,8 @@ void pack_part(const Block& block, size_t part, size_t r, std::byte* to) {
   uint32_t groups[part_groups];
   std::memcpy(groups, q, sizeof groups);
   pack_plane<l.low_bits, 0>(groups, r, to);
-  if constexpr (l.high_bits > 0) pack_plane<l.high_bits, l.low_bits>(groups, r, to + l.low_bits * group_bytes);
+  if constexpr (l.high_bits > 0)
+    pack_plane<l.high_bits, l.low_bits>(groups, r, to + l.low_bits * group_bytes);
 }
 
 // Row r of a record. Fields are [16 rows].

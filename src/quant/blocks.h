@@ -10,6 +10,7 @@
 
 #include <cstddef>
 #include <cstdint>
+#include <cstring>
 
 #include "quant/types.h"
 #include "quant/values.h"
@@ -140,9 +141,17 @@ inline void nibbles(const uint8_t* qs, uint8_t* to) {
   for (size_t i = 0; i < 16; ++i) to[i] = qs[i] & 15;
   for (size_t i = 0; i < 16; ++i) to[16 + i] = qs[i] >> 4;
 }
-/// Adds bit i of qh, as `value`, to to[i].
-inline void add_bits(const uint8_t* qh, uint8_t value, uint8_t* to) {
-  for (size_t i = 0; i < kPart; ++i) to[i] |= (qh[i / 8] >> (i % 8) & 1) * value;
+/// Adds bit i of qh, as 16, to to[i]: eight at a time, each byte of a word keeps its own bit, which 0x7f
+/// carries to the top.
+inline void add_fifth_bits(const uint8_t (&qh)[4], uint8_t* to) {
+  for (size_t i = 0; i < 4; ++i) {
+    const uint64_t own = qh[i] * 0x0101010101010101u & 0x8040201008040201u;
+    const uint64_t tops = (own + 0x7f7f7f7f7f7f7f7fu) & 0x8080808080808080u;
+    uint64_t eight;
+    std::memcpy(&eight, to + 8 * i, 8);
+    eight |= tops >> 3;
+    std::memcpy(to + 8 * i, &eight, 8);
+  }
 }
 
 }  // namespace blocks
@@ -155,11 +164,11 @@ inline void quants(const BlockQ4_1& b, size_t /*part*/, uint8_t* to) {
 }
 inline void quants(const BlockQ5_0& b, size_t /*part*/, uint8_t* to) {
   blocks::nibbles(b.qs, to);
-  blocks::add_bits(b.qh, 16, to);
+  blocks::add_fifth_bits(b.qh, to);
 }
 inline void quants(const BlockQ5_1& b, size_t /*part*/, uint8_t* to) {
   blocks::nibbles(b.qs, to);
-  blocks::add_bits(b.qh, 16, to);
+  blocks::add_fifth_bits(b.qh, to);
 }
 /// Signed: the two's complement of each.
 inline void quants(const BlockQ8_0& b, size_t /*part*/, uint8_t* to) {

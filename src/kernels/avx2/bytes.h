@@ -1,5 +1,5 @@
-// Sixteen bytes as one 128-bit register, for AVX2 and AVX-512 alike: one field of a record, a byte a row. Included
-// inside an instruction set's own namespace, before its simd.h.
+// Sixteen bytes as one 128-bit register, for AVX2 and AVX-512 alike: one field of a record, a byte a row.
+// Included inside an instruction set's own namespace, before its simd.h.
 
 struct Bytes {
   __m128i v;

@@ -105,7 +105,8 @@ TERN_NOINLINE void block_tile(const Format* w, const Int8Rows& x, size_t parts, 
 
 // The tile for `tokens`, 1 to T.
 template <typename Format, size_t P, size_t T>
-TERN_INLINE void block_tile_of(const Format* w, const Int8Rows& x, size_t tokens, size_t parts, const Output& y) {
+TERN_INLINE void block_tile_of(const Format* w, const Int8Rows& x, size_t tokens, size_t parts,
+                               const Output& y) {
   if (tokens == T) return block_tile<Format, P, T>(w, x, parts, y);
   if constexpr (T > 1) block_tile_of<Format, P, T - 1>(w, x, tokens, parts, y);
 }
@@ -154,7 +155,8 @@ struct Unpacking {
       float* factors = buffer.factors + part * Panel::part_factors;
       for (size_t s = 0; s < Format::subs; ++s) {
         store(factors + s * layout::panel_rows, scales.scale[s]);
-        if constexpr (Format::has_offset) store(factors + (Format::subs + s) * layout::panel_rows, scales.offset[s]);
+        if constexpr (Format::has_offset)
+          store(factors + (Format::subs + s) * layout::panel_rows, scales.offset[s]);
       }
     }
     return {buffer.quants, buffer.factors, Format::zero};
@@ -164,11 +166,13 @@ template <>
 struct Unpacking<PanelQ8_0> {
   using Panel = PanelQ8_0;
   struct Buffer {};
-  static TERN_INLINE Panel unpacked(const PanelQ8_0& from, size_t /*parts*/, Buffer& /*buffer*/) { return from; }
+  static TERN_INLINE Panel unpacked(const PanelQ8_0& from, size_t /*parts*/, Buffer& /*buffer*/) {
+    return from;
+  }
 };
 
-// One group of panels, parts [part, part + parts), all tokens: a tile of tokens stays in the first-level cache while
-// the group's panels stream past it from the second.
+// One group of panels, parts [part, part + parts), all tokens: a tile of tokens stays in the first-level
+// cache while the group's panels stream past it from the second.
 template <typename Panel>
 TERN_INLINE void multiply_block_group(const Panel* columns, const Activations& x, size_t panels, size_t part,
                                       size_t parts, const Output& y) {
@@ -198,7 +202,8 @@ TERN_NOINLINE void multiply_blocks_in_pieces(const BlockPanels<Format>& w, const
     for (size_t panel = panel_begin; panel < panel_end; panel += group_panels) {
       const size_t panels = smaller(group_panels, panel_end - panel);
       typename Pieces::Panel columns[group_panels];
-      for (size_t p = 0; p < panels; ++p) columns[p] = Pieces::unpacked(w.at(panel + p, part), parts, buffers[p]);
+      for (size_t p = 0; p < panels; ++p)
+        columns[p] = Pieces::unpacked(w.at(panel + p, part), parts, buffers[p]);
       multiply_block_group(columns, x, panels, part, parts, w.output(panel, panels, y, ldy, part > 0));
     }
     part += parts;
@@ -207,8 +212,8 @@ TERN_NOINLINE void multiply_blocks_in_pieces(const BlockPanels<Format>& w, const
 
 // Few tokens use the packed panels where they lie: each weight is met once.
 template <typename Format>
-void multiply_blocks(const PackedMatrix& matrix, size_t panel_bytes, const Activations& x, float* y, size_t ldy,
-                     size_t panel_begin, size_t panel_end) {
+void multiply_blocks(const PackedMatrix& matrix, size_t panel_bytes, const Activations& x, float* y,
+                     size_t ldy, size_t panel_begin, size_t panel_end) {
   const BlockPanels<Format> w = {matrix.data, panel_bytes, matrix.rows, matrix.cols};
   if (x.tokens > few_tokens) return multiply_blocks_in_pieces(w, x, y, ldy, panel_begin, panel_end);
   if (x.tokens == 0) return;

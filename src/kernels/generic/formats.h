@@ -1,9 +1,10 @@
-// The block formats of packed panels (kernels/layout.h) for every instruction set: what a tile wants to know of a
-// panel's parts of 32 columns. Included inside an instruction set's own namespace, after its simd.h.
+// The block formats of packed panels (kernels/layout.h) for every instruction set: what a tile wants to know
+// of a panel's parts of 32 columns. Included inside an instruction set's own namespace, after its simd.h.
 //
 // A format has
-//   codes<G>(part)  four columns of 16 rows, a byte each: integers 0 .. most that mean code - zero, or signed ones
-//   scales(part)    the scale of each of its sub-blocks (1 or 2 a part) and, with has_offset, their offset
+//   codes<G>(part)  four columns of 16 rows, a byte each: integers 0 .. most that mean code - zero, or signed
+//   ones scales(part)    the scale of each of its sub-blocks (1 or 2 a part) and, with has_offset, their
+//   offset
 
 struct PartScales {
   Floats scale[2];
@@ -38,7 +39,9 @@ struct BlockPanel {
   const std::byte* quants;
   const std::byte* records;
 
-  TERN_INLINE const std::byte* record(size_t part) const { return records + part / unit_parts * L.record_bytes; }
+  TERN_INLINE const std::byte* record(size_t part) const {
+    return records + part / unit_parts * L.record_bytes;
+  }
   template <size_t G>
   TERN_INLINE Ints codes(size_t part) const {
     const std::byte* at = quants + part * part_bytes;
@@ -152,7 +155,8 @@ struct PanelQ3_K : BlockPanel<layout::q3_k> {
     const std::byte* at = record(part);
     const Floats d = load_f16(at);
     const Sixes s = load_sixes<16>(at + layout::halves_bytes, part % 8);
-    return {{multiply(d, signed_floats(subtract(s.first, 32))), multiply(d, signed_floats(subtract(s.second, 32)))},
+    return {{multiply(d, signed_floats(subtract(s.first, 32))),
+             multiply(d, signed_floats(subtract(s.second, 32)))},
             {}};
   }
 };

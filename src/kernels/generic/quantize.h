@@ -1,5 +1,5 @@
-// Activations to int8 blocks, for every instruction set. Included inside an instruction set's own namespace, after
-// its simd.h.
+// Activations to int8 blocks, for every instruction set. Included inside an instruction set's own namespace,
+// after its simd.h.
 
 TERN_INLINE void quantize_block(const float* x, int8_t* q, float* scale, int32_t* sums) {
   constexpr int32_t infinity_bits = 0x7f800000;
