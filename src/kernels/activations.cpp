@@ -5,11 +5,11 @@
 namespace tern {
 
 void Activations::reserve(size_t max_tokens, size_t max_cols) {
-  const size_t q_cols = round_up(max_cols, layout::q8_block);
+  const size_t q_cols = round_up(max_cols, layout::part_cols);
   const size_t size = checked_mul(max_tokens, q_cols, "activations");
   q_.resize(size);
-  scales_.resize(size / layout::q8_block);
-  sums_.resize(size / layout::q8_block);
+  scales_.resize(size / layout::part_cols);
+  sums_.resize(size / layout::half_part);
 }
 
 void Activations::set(const Kernels& kernels, const float* new_x, size_t new_ld, size_t new_tokens,
@@ -20,9 +20,9 @@ void Activations::set(const Kernels& kernels, const float* new_x, size_t new_ld,
 
 void Activations::point(const float* new_x, size_t new_ld, size_t new_tokens, size_t new_cols,
                         bool quantize) {
-  if (quantize && new_cols % layout::q8_block != 0) {
+  if (quantize && new_cols % layout::part_cols != 0) {
     fail(ErrorKind::internal, "activations: {} columns to quantize, expected a multiple of {}", new_cols,
-         layout::q8_block);
+         layout::part_cols);
   }
   if (quantize && new_cols != 0 && new_tokens > q_.size() / new_cols) {
     fail(ErrorKind::internal, "activations: {} x {} to quantize, reserved {}", new_tokens, new_cols,
@@ -39,10 +39,10 @@ void Activations::point(const float* new_x, size_t new_ld, size_t new_tokens, si
 }
 
 void Activations::quantize_tokens(const Kernels& kernels, size_t token_begin, size_t token_end) {
-  const size_t blocks = cols / layout::q8_block;
+  const size_t blocks = cols / layout::part_cols;
   for (size_t t = token_begin; t < token_end; ++t) {
     kernels.quantize_q8(x + t * ld, cols, q_.data() + t * cols, scales_.data() + t * blocks,
-                        sums_.data() + t * blocks);
+                        sums_.data() + t * 2 * blocks);
   }
 }
 

@@ -48,8 +48,12 @@ void pack(DType type, const std::byte* rows_data, size_t rows, size_t cols, std:
 void pack_panels(DType type, const std::byte* rows_data, size_t rows, size_t cols, size_t panel_begin,
                  size_t panel_end, std::byte* to);
 
-/// Activations of several tokens as the kernels of one weight type want them: floats, and for Q8_0 also int8
-/// blocks of 32 with a scale and an exact sum each. Buffers are sized once by reserve().
+/// Whether Kernels::matmul of such weights wants its activations quantized: so it is for every type of
+/// blocks.
+bool needs_quantized(DType type);
+
+/// Activations of several tokens as the kernels of one weight type want them: floats, and for types of blocks
+/// also int8 blocks of 32 with a scale and exact sums each. Buffers are sized once by reserve().
 class Activations {
  public:
   void reserve(size_t max_tokens, size_t max_cols);
@@ -64,7 +68,7 @@ class Activations {
 
   const int8_t* q(size_t token) const { return q_data + token * cols; }
   const float* scales(size_t token) const { return scale_data + token * (cols / 32); }
-  const int32_t* sums(size_t token) const { return sum_data + token * (cols / 32); }
+  const int32_t* sums(size_t token) const { return sum_data + token * (cols / 16); }
 
   // Plain data, read by the kernels as it is.
   const float* x = nullptr;
@@ -72,7 +76,7 @@ class Activations {
   bool quantized = false;
   const int8_t* q_data = nullptr;     ///< {tokens, cols}
   const float* scale_data = nullptr;  ///< {tokens, cols / 32}: max|x| / 127
-  const int32_t* sum_data = nullptr;  ///< {tokens, cols / 32}: sum of q, for kernels with unsigned weights
+  const int32_t* sum_data = nullptr;  ///< {tokens, cols / 16}: sum of q over 16 columns each
 
  private:
   std::vector<int8_t> q_;
@@ -88,9 +92,14 @@ struct Kernels {
   Isa isa;
 
   /// y[t * ldy + r] = sum_k x[t][k] W[r][k] for all tokens t of x and the rows of panels [panel_begin,
-  /// panel_end). Rows past W.rows are not written. One fused multiply-add a column, k ascending from 0; for
-  /// Q8_0, which needs x.quantized, one a block of 32: fma(float(integer sum), weight scale * activation
-  /// scale, so far).
+  /// panel_end). Rows past W.rows are not written.
+  /// F32, F16, BF16: one fused multiply-add a column, k ascending from 0.
+  /// Types of blocks need x.quantized. Their weights are scale * (integer) + offset in each sub-block, which
+  /// is 16 columns for Q2_K, Q3_K and Q6_K and 32 for the others; scale (d * scale of the sub-block) and
+  /// offset (m, or -dmin * min) are exact in float. For each sub-block in order, inside the activations'
+  /// block of 32:
+  ///   y = fma(float(sum of weight integers * q), scale * x scale, y), the sum exact, and with offsets then
+  ///   y = fma(float(sum of q) * x scale, offset, y).
   void (*matmul)(const PackedMatrix& w, const Activations& x, float* y, size_t ldy, size_t panel_begin,
                  size_t panel_end);
 
@@ -99,9 +108,9 @@ struct Kernels {
   void (*gemm)(const float* a, size_t lda, const float* b, size_t ldb, float* c, size_t ldc, size_t m,
                size_t n, size_t k, bool accumulate);
 
-  /// q[i] = round-to-nearest-even(x[i] / scale), scale = max|x| / 127 per block of 32, sum = sum of q. n % 32
-  /// == 0. A block whose scale would be denormal (max|x| < 1.5e-36) becomes zeros with scale 0; a block with
-  /// a NaN or an infinity becomes zeros with scale NaN, so that what it meets is NaN.
+  /// q[i] = round-to-nearest-even(x[i] / scale), scale = max|x| / 127 per block of 32; sums of q over
+  /// 16 each. n % 32 == 0. A block whose scale would be denormal (max|x| < 1.5e-36) becomes zeros with scale
+  /// 0; a block with a NaN or an infinity becomes zeros with scale NaN, so that what it meets is NaN.
   void (*quantize_q8)(const float* x, size_t n, int8_t* q, float* scales, int32_t* sums);
 
   /// y = x / sqrt(mean(x^2) + eps) * weight; x and y may be the same. Computed as x * (1 / sqrt(..)) *

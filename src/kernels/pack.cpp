@@ -4,24 +4,14 @@
 #include "base/checked.h"
 #include "kernels/kernels.h"
 #include "kernels/layout.h"
+#include "kernels/pack_blocks.h"
 
 namespace tern {
 namespace {
 
 using layout::panel_rows;
-using layout::q8_block;
-using layout::q8_group;
 
 static_assert(kPanelRows == layout::panel_rows);
-
-// The rows of one panel as they lie in the file.
-struct PanelRows {
-  const std::byte* data;
-  size_t row_bytes;
-  size_t count;  // 1 to 16
-
-  const std::byte* row(size_t r) const { return data + r * row_bytes; }
-};
 
 // `to`[step][16 rows][Unit bytes] from rows of `steps` units; absent rows are zero.
 template <size_t Unit>
@@ -50,30 +40,10 @@ void pack_bf16(const PanelRows& rows, size_t cols, std::byte* to) {
   for (size_t r = 0; r < rows.count; ++r) std::memcpy(last + r * 4, rows.row(r) + (cols - 1) * 2, 2);
 }
 
-void pack_q8(const PanelRows& rows, size_t cols, std::byte* to) {
-  constexpr size_t file_block = 2 + q8_block;
-  const size_t blocks = cols / q8_block;
-  std::byte* scales = to + blocks * layout::q8_quants_bytes;
-  for (size_t b = 0; b < blocks; ++b) {
-    interleave<q8_group>(rows, b * file_block + 2, q8_block / q8_group, to + b * layout::q8_quants_bytes);
-    interleave<2>(rows, b * file_block, 1, scales + b * layout::q8_scales_bytes);
-  }
-}
-
 size_t used_panel_bytes(DType type, size_t cols) {
-  switch (type) {
-    case DType::f32:
-      return checked_mul(cols, panel_rows * 4, "bytes of a panel");
-    case DType::f16:
-      return checked_mul(cols, panel_rows * 2, "bytes of a panel");
-    case DType::bf16:
-      return checked_mul(cols / 2 + cols % 2, panel_rows * 4, "bytes of a panel");
-    case DType::q8_0:
-      return checked_mul(row_bytes(type, cols), panel_rows, "bytes of a panel");
-    default:
-      break;
-  }
-  fail(ErrorKind::unsupported, "packing {}", ggml_type_name(static_cast<uint32_t>(type)));
+  // A pair of BF16 columns shares a step.
+  const size_t stored_cols = type == DType::bf16 ? checked_add(cols, cols % 2, "columns") : cols;
+  return checked_mul(row_bytes(type, stored_cols), panel_rows, "bytes of a panel");
 }
 
 void pack_panel(DType type, const PanelRows& rows, size_t cols, std::byte* to) {
@@ -84,14 +54,16 @@ void pack_panel(DType type, const PanelRows& rows, size_t cols, std::byte* to) {
       return interleave_pieces<2>(rows, cols, to);
     case DType::bf16:
       return pack_bf16(rows, cols, to);
-    case DType::q8_0:
-      return pack_q8(rows, cols, to);
-    default:  // refused by used_panel_bytes
-      break;
+    default:
+      return pack_block_panel(type, rows, cols, to);
   }
 }
 
 }  // namespace
+
+bool needs_quantized(DType type) {
+  return traits(type).block_size > 1;
+}
 
 size_t packed_panel_bytes(DType type, size_t cols) {
   return round_up(used_panel_bytes(type, cols), layout::panel_alignment);

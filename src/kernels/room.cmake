@@ -1,4 +1,6 @@
-# Each instruction set's files get its flags and nothing else does. -O3 unrolls the tiles' constant loops whole.
+# Each instruction set's files get its flags and nothing else does. -O3 unrolls the tiles' constant loops whole, and
+# those of packing.
+set_source_files_properties(${CMAKE_CURRENT_LIST_DIR}/pack_blocks.cpp PROPERTIES COMPILE_OPTIONS -O3)
 if(CMAKE_SYSTEM_PROCESSOR MATCHES "^(x86_64|AMD64)$")
   set(tern_avx2_flags -O3 -mavx2 -mfma -mf16c)
   if(CMAKE_CXX_COMPILER_ID STREQUAL "GNU")

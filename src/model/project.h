@@ -37,7 +37,7 @@ void project(const Compute& compute, Activations& activations, const float* x, s
              std::initializer_list<Projection> projections);
 
 inline bool needs_quantized(const PackedMatrix& w) {
-  return w.type == DType::q8_0;
+  return needs_quantized(w.type);
 }
 
 /// Memory of one gated feed-forward network over up to max_tokens tokens.

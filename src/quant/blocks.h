@@ -1,6 +1,6 @@
-// The blocks of the quantized formats as they lie in a GGUF file, after ggml's public definition, and what every
-// format gives for 32 of its columns: their quants, a small integer each. Little-endian; loaded with memcpy, since
-// in a file they lie at any address.
+// The blocks of the quantized formats as they lie in a GGUF file, after ggml's public definition, and what
+// every format gives for 32 of its columns: their quants, a small integer each. Little-endian; loaded with
+// memcpy, since in a file they lie at any address.
 //
 //   quants(block, part, to)   the quants of columns [32 part, 32 part + 32), before any offset or table
 //
@@ -10,8 +10,10 @@
 
 #include <cstddef>
 #include <cstdint>
+#include <cstring>
 
 #include "quant/types.h"
+#include "quant/values.h"
 
 namespace tern {
 
@@ -62,7 +64,8 @@ struct BlockIQ4_NL {
   uint16_t d;
   uint8_t qs[16];
 };
-/// w = 2^(e - 128) mxfp4_values[q]: the E2M1 values doubled, the E8M0 scale halved (OCP Microscaling Formats 1.0).
+/// w = 2^(e - 128) mxfp4_values[q]: the E2M1 values doubled, the E8M0 scale halved (OCP Microscaling
+/// Formats 1.0).
 struct BlockMXFP4 {
   static constexpr DType type = DType::mxfp4;
   static constexpr size_t size = 32;
@@ -128,10 +131,6 @@ static_assert(sizeof(BlockMXFP4) == 17 && sizeof(BlockQ2_K) == 84 && sizeof(Bloc
 static_assert(sizeof(BlockQ4_K) == 144 && sizeof(BlockQ5_K) == 176 && sizeof(BlockQ6_K) == 210);
 static_assert(sizeof(BlockIQ4_XS) == 136);
 
-constexpr int8_t iq4_values[16] = {-127, -104, -83, -65, -49, -35, -22, -10,
-                                   1,    13,   25,  38,  53,  69,  89,  113};
-constexpr int8_t mxfp4_values[16] = {0, 1, 2, 3, 4, 6, 8, 12, 0, -1, -2, -3, -4, -6, -8, -12};
-
 /// 2^(e - 128). ggml gives the NaN of E8M0, 255, no place: it is 2^127 here as there.
 float mxfp4_scale(uint8_t e);
 
@@ -142,9 +141,17 @@ inline void nibbles(const uint8_t* qs, uint8_t* to) {
   for (size_t i = 0; i < 16; ++i) to[i] = qs[i] & 15;
   for (size_t i = 0; i < 16; ++i) to[16 + i] = qs[i] >> 4;
 }
-/// Adds bit i of qh, as `value`, to to[i].
-inline void add_bits(const uint8_t* qh, uint8_t value, uint8_t* to) {
-  for (size_t i = 0; i < kPart; ++i) to[i] |= (qh[i / 8] >> (i % 8) & 1) * value;
+/// Adds bit i of qh, as 16, to to[i]: eight at a time, each byte of a word keeps its own bit, which 0x7f
+/// carries to the top.
+inline void add_fifth_bits(const uint8_t (&qh)[4], uint8_t* to) {
+  for (size_t i = 0; i < 4; ++i) {
+    const uint64_t own = qh[i] * 0x0101010101010101u & 0x8040201008040201u;
+    const uint64_t tops = (own + 0x7f7f7f7f7f7f7f7fu) & 0x8080808080808080u;
+    uint64_t eight;
+    std::memcpy(&eight, to + 8 * i, 8);
+    eight |= tops >> 3;
+    std::memcpy(to + 8 * i, &eight, 8);
+  }
 }
 
 }  // namespace blocks
@@ -157,11 +164,11 @@ inline void quants(const BlockQ4_1& b, size_t /*part*/, uint8_t* to) {
 }
 inline void quants(const BlockQ5_0& b, size_t /*part*/, uint8_t* to) {
   blocks::nibbles(b.qs, to);
-  blocks::add_bits(b.qh, 16, to);
+  blocks::add_fifth_bits(b.qh, to);
 }
 inline void quants(const BlockQ5_1& b, size_t /*part*/, uint8_t* to) {
   blocks::nibbles(b.qs, to);
-  blocks::add_bits(b.qh, 16, to);
+  blocks::add_fifth_bits(b.qh, to);
 }
 /// Signed: the two's complement of each.
 inline void quants(const BlockQ8_0& b, size_t /*part*/, uint8_t* to) {
@@ -209,8 +216,8 @@ inline void quants(const BlockIQ4_XS& b, size_t part, uint8_t* to) {
 struct ScaleMin {
   uint8_t scale, min;
 };
-/// The 12 bytes of Q4_K and Q5_K: sub-blocks 0 to 3 in the low 6 bits of bytes 0 to 3 (scales) and 4 to 7 (mins);
-/// 4 to 7 with their low nibbles in bytes 8 to 11 and their upper two bits above those of 0 to 3.
+/// The 12 bytes of Q4_K and Q5_K: sub-blocks 0 to 3 in the low 6 bits of bytes 0 to 3 (scales) and 4 to 7
+/// (mins); 4 to 7 with their low nibbles in bytes 8 to 11 and their upper two bits above those of 0 to 3.
 inline ScaleMin scale_min(const uint8_t (&scales)[12], size_t sub) {
   const uint8_t* s = scales + sub % 4;
   if (sub < 4) return {static_cast<uint8_t>(s[0] & 63), static_cast<uint8_t>(s[4] & 63)};
@@ -230,8 +237,8 @@ inline void set_scale_min(uint8_t (&scales)[12], size_t sub, ScaleMin v) {
   s[4] |= static_cast<uint8_t>(v.min >> 4 << 6);
 }
 
-/// 0 to 63, before 32 is taken off. Low nibbles: sub-blocks 0 to 7 low, 8 to 15 high in bytes 0 to 7; upper two bits
-/// in bytes 8 to 11.
+/// 0 to 63, before 32 is taken off. Low nibbles: sub-blocks 0 to 7 low, 8 to 15 high in bytes 0 to 7; upper
+/// two bits in bytes 8 to 11.
 inline uint8_t stored_scale(const BlockQ3_K& b, size_t sub) {
   const int low = b.scales[sub % 8] >> (sub / 8 * 4) & 15;
   return static_cast<uint8_t>(low | (b.scales[8 + sub % 4] >> (sub / 4 * 2) & 3) << 4);

@@ -19,9 +19,9 @@ void decode(const BlockQ4_K& block, float* to);
 void decode(const BlockQ5_K& block, float* to);
 void decode(const BlockQ6_K& block, float* to);
 
-/// All of `from` is finite. The formats of 32 and MXFP4 give the bits of ggml's reference; the K formats, whose
-/// encoding no definition fixes, search for the least squared error. Throw Error{bad_input} for weights whose
-/// scale F16 cannot hold.
+/// All of `from` is finite. The formats of 32 and MXFP4 give the bits of ggml's reference; the K formats,
+/// whose encoding no definition fixes, search for the least squared error. Throw Error{bad_input} for weights
+/// whose scale F16 cannot hold.
 void encode(const float* from, BlockQ4_0& block);
 void encode(const float* from, BlockQ4_1& block);
 void encode(const float* from, BlockQ5_0& block);

@@ -1,7 +1,7 @@
-// Encoding to Q2_K .. Q6_K. The formats say what a block means, not how to choose it: here each sub-block gets the
-// scale (and min) of least squared error over a few ways of rounding; then these are rounded to the small integers
-// that the block can hold, trying their neighbours, with the quants chosen anew for what they really became; and
-// last the block's own scale is fitted to all its integers and all is rounded once more.
+// Encoding to Q2_K .. Q6_K. The formats say what a block means, not how to choose it: here each sub-block
+// gets the scale (and min) of least squared error over a few ways of rounding; then these are rounded to the
+// small integers that the block can hold, trying their neighbours, with the quants chosen anew for what they
+// really became; and last the block's own scale is fitted to all its integers and all is rounded once more.
 #include <algorithm>
 #include <cmath>
 #include <cstring>
@@ -12,8 +12,8 @@
 namespace tern::codecs {
 namespace {
 
-// Below this a sub-block is flat: F16 scales cannot tell its weights apart (the least is 2^-24), and squares stay
-// normal floats above it.
+// Below this a sub-block is flat: F16 scales cannot tell its weights apart (the least is 2^-24), and squares
+// stay normal floats above it.
 constexpr float flat = 0x1p-40f;
 // Above this no K format holds a weight (Q6_K: 65504 * 128 * 32), and squares stay finite below it.
 constexpr float too_large = 3e8f;
@@ -30,7 +30,8 @@ inline float nearest(float v, float most) {
 
 // ---- Q2_K, Q4_K, Q5_K: scale * q - min, neither negative ----
 
-// The fit of least squared error to weights whose quants are given by their sums, and by how much it beats zeros.
+// The fit of least squared error to weights whose quants are given by their sums, and by how much it beats
+// zeros.
 struct AffineSums {
   float n, x, q, qq, qx;
 };
@@ -123,8 +124,7 @@ float choose_scale_min(const float* x, const Fit& wanted, float d, float dmin, i
   float best = -1;
   for (int s = std::max(scale - 1, 0); s <= std::min(scale + 1, limit); ++s) {
     for (int m = std::max(min - 1, 0); m <= std::min(min + 1, limit); ++m) {
-      const float error =
-          affine_error<N>(x, d * static_cast<float>(s), dmin * static_cast<float>(m), most);
+      const float error = affine_error<N>(x, d * static_cast<float>(s), dmin * static_cast<float>(m), most);
       if (best >= 0 && error >= best) continue;
       best = error;
       chosen = {static_cast<uint8_t>(s), static_cast<uint8_t>(m)};
@@ -250,7 +250,8 @@ SymmetricChoice<Subs> choose_symmetric(const float* x, const float (&fits)[Subs]
   SymmetricChoice<Subs> choice = {d};
   for (size_t sub = 0; sub < Subs; ++sub) {
     const float wanted = d != 0 ? fits[sub] / d : 0.0f;
-    const float in_reach = std::min(std::max(wanted, static_cast<float>(-limit)), static_cast<float>(limit - 1));
+    const float in_reach =
+        std::min(std::max(wanted, static_cast<float>(-limit)), static_cast<float>(limit - 1));
     const int scale = static_cast<int>(std::floor(in_reach + 0.5f));
     float best = -1;
     for (int s = std::max(scale - 1, -limit); s <= std::min(scale + 1, limit - 1); ++s) {
@@ -307,7 +308,8 @@ SymmetricChoice<Subs> search_symmetric(DType type, const float* x, int limit, fl
 void check_range(DType type, const float* from) {
   for (size_t i = 0; i < kSuperBlock; ++i) {
     if (std::fabs(from[i]) > too_large) {
-      fail(ErrorKind::bad_input, "{}: cannot encode {}: its scale does not fit F16", traits(type).name, from[i]);
+      fail(ErrorKind::bad_input, "{}: cannot encode {}: its scale does not fit F16", traits(type).name,
+           from[i]);
     }
   }
 }

@@ -172,8 +172,8 @@ void encode(const float* from, BlockQ8_0& block) {
   for (size_t i = 0; i < kPart; ++i) block.qs[i] = static_cast<int8_t>(std::round(from[i] * inverse));
 }
 
-// The scale puts the greatest magnitude between 4 and 8, of which 6 can be had. Below 2^-125 ggml's exponent wraps;
-// here it stays 0.
+// The scale puts the greatest magnitude between 4 and 8, of which 6 can be had. Below 2^-125 ggml's exponent
+// wraps; here it stays 0.
 void encode(const float* from, BlockMXFP4& block) {
   const float most = greatest_magnitude(from);
   const float exponent = most > 0 ? std::floor(std::log2(most)) - 2 + 127 : 0.0f;

@@ -27,7 +27,7 @@ Exact exact_dot(const Weights& w, size_t row, const float* x) {
   return exact;
 }
 
-// What Q8_0 kernels compute with: x as int8 blocks.
+// What the kernels of block formats compute with: x as int8 blocks.
 std::vector<float> quantised(const std::vector<float>& x) {
   std::vector<float> result(x.size());
   for (size_t b = 0; b < x.size(); b += 32) {
@@ -42,7 +42,7 @@ std::vector<float> quantised(const std::vector<float>& x) {
 void check_against_double(const Kernels& kernels, const Weights& w, const std::vector<float>& x,
                           size_t tokens) {
   const std::vector<float> y = run_matmul(kernels, w, x, tokens);
-  const std::vector<float> seen = w.type == DType::q8_0 ? quantised(x) : x;
+  const std::vector<float> seen = needs_quantized(w.type) ? quantised(x) : x;
   const double tolerance =
       rounds_activations(kernels, w.type) ? 0x1p-8 : 0x1p-24 * (8 + static_cast<double>(w.cols));
   for (size_t t = 0; t < tokens; ++t) {
@@ -64,7 +64,8 @@ void check_against_scalar(const Kernels& kernels, const Kernels& scalar, const W
 TEST_P(Matmul, MatchesDouble) {
   Rng rng(1);
   for (const DType type : all_types) {
-    for (const size_t cols : {32, 96, 288}) {
+    for (const size_t least : {32, 96, 288}) {
+      const size_t cols = whole_blocks(type, least);
       const Weights w(type, 37, cols, rng);
       for (const size_t tokens : {1, 3, 17}) {
         check_against_double(table(), w, random_floats(rng, tokens * cols), tokens);
@@ -76,8 +77,8 @@ TEST_P(Matmul, MatchesDouble) {
 TEST_P(Matmul, MatchesScalarForEveryNumberOfRows) {
   Rng rng(2);
   for (const DType type : all_types) {
-    for (size_t rows = 1; rows <= 67; ++rows) {
-      const Weights w(type, rows, 64, rng);
+    for (size_t rows = 1; rows <= 67; rows += traits(type).block_size == 256 ? 11 : 1) {
+      const Weights w(type, rows, whole_blocks(type, 64), rng);
       for (const size_t tokens : {1, 2, 5}) {
         check_against_scalar(table(), scalar(), w, random_floats(rng, tokens * w.cols), tokens);
       }
@@ -88,7 +89,7 @@ TEST_P(Matmul, MatchesScalarForEveryNumberOfRows) {
 TEST_P(Matmul, MatchesScalarForEveryNumberOfTokens) {
   Rng rng(3);
   for (const DType type : all_types) {
-    const Weights w(type, 83, 96, rng);
+    const Weights w(type, traits(type).block_size == 256 ? 35 : 83, whole_blocks(type, 96), rng);
     for (size_t tokens = 0; tokens <= 27; ++tokens) {
       check_against_scalar(table(), scalar(), w, random_floats(rng, tokens * w.cols), tokens);
     }
@@ -111,7 +112,7 @@ TEST_P(Matmul, MatchesScalarForOddColumns) {
 TEST_P(Matmul, MatchesScalarForLongRows) {
   Rng rng(5);
   for (const DType type : all_types) {
-    const Weights w(type, 50, 32 * 67, rng);
+    const Weights w(type, 50, whole_blocks(type, 32 * 67), rng);
     for (const size_t tokens : {1, 4, 13}) {
       check_against_scalar(table(), scalar(), w, random_floats(rng, tokens * w.cols), tokens);
     }
@@ -119,8 +120,9 @@ TEST_P(Matmul, MatchesScalarForLongRows) {
 }
 
 TEST_P(Matmul, NoColumnsGiveZeros) {
+  Rng rng(12);
   for (const DType type : all_types) {
-    const Weights w(type, 19, 0, std::vector<float>());
+    const Weights w(type, 19, 0, rng);
     for (const size_t tokens : {1, 2, 9}) {
       EXPECT_TRUE(same(run_matmul(table(), w, {}, tokens), std::vector<float>(tokens * 19, 0.0f)));
     }
@@ -131,7 +133,7 @@ TEST_P(Matmul, NoColumnsGiveZeros) {
 TEST_P(Matmul, CompanyDoesNotMatter) {
   Rng rng(6);
   for (const DType type : all_types) {
-    const Weights w(type, 16 * 11 + 3, 544, rng);
+    const Weights w(type, 16 * 11 + 3, whole_blocks(type, 544), rng);
     const size_t most = 29;
     const std::vector<float> x = random_floats(rng, most * w.cols);
     const std::vector<float> all = run_matmul(table(), w, x, most);
@@ -186,12 +188,54 @@ TEST_P(Matmul, ExtremeQuantsAreExact) {
   }
 }
 
+// All codes and small scales at their least and greatest against activations at theirs: nothing saturates.
+TEST_P(Matmul, ExtremeBlocksMatchScalar) {
+  Rng rng(10);
+  for (const DType type : block_types) {
+    for (const uint8_t fill : {0x00, 0xff, 0x0f, 0xf0, 0x80}) {
+      const Weights shape(type, 17, 512, rng);
+      const Weights w(shape, random_blocks(type, 17 * 512, rng, fill));
+      for (const size_t tokens : {1, 3, 4, 9}) {
+        std::vector<float> x(tokens * w.cols);
+        for (size_t i = 0; i < x.size(); ++i)
+          x[i] = i / w.cols % 3 == 2 && i % 2 ? -127.0f : i / w.cols % 3 ? 127.0f : -127.0f;
+        check_against_scalar(table(), scalar(), w, x, tokens);
+        check_against_double(table(), w, x, tokens);
+      }
+    }
+  }
+}
+
+// A scale that isn't finite shows in its row and nowhere else.
+TEST_P(Matmul, ScalesNotFiniteStayInTheirRow) {
+  Rng rng(11);
+  for (const DType type : block_types) {
+    if (type == DType::mxfp4) continue;  // has none
+    const Weights good(type, 33, 512, rng);
+    for (const uint16_t bad : {0x7e00, 0x7c00, 0xfc00}) {
+      std::vector<std::byte> file = good.file;
+      const size_t row = row_bytes(type, 512);
+      bool first = true;
+      each_half_scale(type, row, [&](size_t at) {
+        if (first) std::memcpy(file.data() + 20 * row + at, &bad, 2);
+        first = false;
+      });
+      const Weights w(good, file);
+      for (const size_t tokens : {1, 3, 14}) {
+        const std::vector<float> y = run_matmul(table(), w, random_floats(rng, tokens * 512), tokens);
+        for (size_t i = 0; i < y.size(); ++i)
+          ASSERT_EQ(std::isfinite(y[i]), i % w.rows != 20) << traits(type).name;
+      }
+    }
+  }
+}
+
 // What isn't finite in one token or one row stays there, and stays visible.
 TEST_P(Matmul, NotFiniteStaysVisibleAndAtHome) {
   const float nan = std::numeric_limits<float>::quiet_NaN(), inf = std::numeric_limits<float>::infinity();
   Rng rng(8);
   for (const DType type : all_types) {
-    const Weights w(type, 33, 96, rng);
+    const Weights w(type, 33, whole_blocks(type, 96), rng);
     for (const float bad : {nan, inf, -inf}) {
       for (const size_t tokens : {2, 5, 14}) {
         std::vector<float> x = random_floats(rng, tokens * w.cols);

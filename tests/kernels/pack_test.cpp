@@ -7,6 +7,9 @@
 namespace tern::test {
 namespace {
 
+// What has a byte or more a weight, so that its file can be read back byte by byte.
+constexpr DType byte_types[] = {DType::f32, DType::f16, DType::bf16, DType::q8_0};
+
 // The file bytes of a packed matrix, read back by the layout's description.
 std::vector<std::byte> unpack(const PackedMatrix& m) {
   const size_t row = row_bytes(m.type, m.cols), panel_bytes = packed_panel_bytes(m.type, m.cols);
@@ -48,7 +51,7 @@ std::vector<std::byte> random_bytes(Rng& rng, size_t n) {
 
 TEST(Pack, RoundTrip) {
   Rng rng(1);
-  for (const DType type : all_types) {
+  for (const DType type : byte_types) {
     for (const size_t rows : {0, 1, 15, 16, 17, 64, 67}) {
       for (const size_t cols : {0, 1, 2, 31, 32, 63, 64, 65, 127, 160}) {
         if (cols % traits(type).block_size != 0) continue;
@@ -66,10 +69,36 @@ TEST(Pack, RoundTrip) {
   }
 }
 
+// With one activation of 127 and zeros else, the result is 127 times the weight there.
+TEST(Pack, BlocksKeepEveryWeight) {
+  Rng rng(5);
+  for (const DType type : block_types) {
+    const size_t cols = 512, rows = 18;
+    const Weights w(type, rows, cols, rng);
+    std::vector<float> x(cols * cols, 0.0f);
+    for (size_t k = 0; k < cols; ++k) x[k * cols + k] = 127.0f;
+    const std::vector<float> y = run_matmul(kernels(Isa::scalar), w, x, cols);
+    for (size_t i = 0; i < rows * cols; ++i) {
+      const size_t r = i / cols, k = i % cols;
+      ASSERT_NEAR(y[k * rows + r], 127.0f * w.decoded[i], 1e-3f)
+          << traits(type).name << " " << r << ", " << k;
+    }
+  }
+}
+
+TEST(Pack, BlocksTakeNoMoreThanTheFile) {
+  for (const DType type : block_types) {
+    for (const size_t cols : {256, 512, 1024}) {
+      EXPECT_EQ(packed_bytes(type, 32, cols), (16 * row_bytes(type, cols) + 63) / 64 * 64 * 2)
+          << traits(type).name;
+    }
+  }
+}
+
 TEST(Pack, AbsentRowsAndPaddingAreZero) {
   Rng rng(2);
   for (const DType type : all_types) {
-    const size_t cols = type == DType::q8_0 ? 32 : 3, rows = 18;
+    const size_t cols = whole_blocks(type, 3), rows = 18;
     std::vector<std::byte> file(rows * row_bytes(type, cols), std::byte{0xff});
     std::vector<std::byte> packed(packed_bytes(type, rows, cols), std::byte{1});
     pack(type, file.data(), rows, cols, packed.data());
@@ -83,7 +112,7 @@ TEST(Pack, AbsentRowsAndPaddingAreZero) {
 TEST(Pack, PanelByPanelInAnyOrderAndStacked) {
   Rng rng(3);
   for (const DType type : all_types) {
-    const size_t cols = 96, rows = 16 * 5 + 2;
+    const size_t cols = whole_blocks(type, 96), rows = 16 * 5 + 2;
     const std::vector<std::byte> file = random_bytes(rng, rows * row_bytes(type, cols));
     std::vector<std::byte> whole(packed_bytes(type, rows, cols)), pieces(whole.size(), std::byte{1});
     pack(type, file.data(), rows, cols, whole.data());
@@ -121,6 +150,12 @@ TEST(Pack, SizesThatCannotBe) {
   EXPECT_EQ(kind_of([&] { packed_bytes(DType::q8_0, huge, 32); }), ErrorKind::limit);
   EXPECT_EQ(kind_of([&] { packed_bytes(DType::q8_0, 16, huge - 31); }), ErrorKind::limit);
   EXPECT_EQ(kind_of([&] { packed_bytes(DType::q8_0, 16, 33); }), ErrorKind::bad_input);
+  EXPECT_EQ(kind_of([&] { packed_bytes(DType::q4_k, 16, 32); }), ErrorKind::bad_input);
+  EXPECT_EQ(kind_of([&] { packed_bytes(DType::q4_k, huge, 256); }), ErrorKind::limit);
+}
+
+TEST(Pack, BlocksNeedQuantizedActivations) {
+  for (const DType type : all_types) EXPECT_EQ(needs_quantized(type), traits(type).block_size > 1);
 }
 
 TEST(Activations, RefusesWhatWasNotReserved) {
@@ -151,7 +186,7 @@ TEST(Activations, TokensMayBeQuantisedApart) {
   for (size_t t = 0; t < 5; ++t) {
     EXPECT_TRUE(std::equal(whole.q(t), whole.q(t) + 96, apart.q(t)));
     EXPECT_TRUE(std::equal(whole.scales(t), whole.scales(t) + 3, apart.scales(t)));
-    EXPECT_TRUE(std::equal(whole.sums(t), whole.sums(t) + 3, apart.sums(t)));
+    EXPECT_TRUE(std::equal(whole.sums(t), whole.sums(t) + 6, apart.sums(t)));
   }
 }
 

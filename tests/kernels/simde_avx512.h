@@ -63,6 +63,12 @@ inline __m512 cvtepi32_ps(__m512i v) {
   const IntHalves h = halves(v);
   return whole(Halves{_mm256_cvtepi32_ps(h.low), _mm256_cvtepi32_ps(h.high)});
 }
+inline __m512i cvtepu8_epi32(__m128i v) {
+  return whole(IntHalves{_mm256_cvtepu8_epi32(v), _mm256_cvtepu8_epi32(_mm_unpackhi_epi64(v, v))});
+}
+inline __m512i cvtepi8_epi32(__m128i v) {
+  return whole(IntHalves{_mm256_cvtepi8_epi32(v), _mm256_cvtepi8_epi32(_mm_unpackhi_epi64(v, v))});
+}
 inline __m512i srai_epi32(__m512i v, int count) {
   const IntHalves h = halves(v);
   return whole(IntHalves{_mm256_srai_epi32(h.low, count), _mm256_srai_epi32(h.high, count)});
@@ -102,6 +108,8 @@ inline __m256bh cvtneps_pbh(__m512 v) {
 #undef _mm512_cvtph_ps
 #undef _mm512_cvtps_epi32
 #undef _mm512_cvtepi32_ps
+#undef _mm512_cvtepu8_epi32
+#undef _mm512_cvtepi8_epi32
 #undef _mm512_srai_epi32
 #undef _mm512_cvtepi32_epi8
 #undef _mm512_cvtneps_pbh
@@ -110,6 +118,8 @@ inline __m256bh cvtneps_pbh(__m512 v) {
 #define _mm512_cvtph_ps tern::test::emulated::cvtph_ps
 #define _mm512_cvtps_epi32 tern::test::emulated::cvtps_epi32
 #define _mm512_cvtepi32_ps tern::test::emulated::cvtepi32_ps
+#define _mm512_cvtepu8_epi32 tern::test::emulated::cvtepu8_epi32
+#define _mm512_cvtepi8_epi32 tern::test::emulated::cvtepi8_epi32
 #define _mm512_srai_epi32 tern::test::emulated::srai_epi32
 #define _mm512_cvtepi32_epi8 tern::test::emulated::cvtepi32_epi8
 #define _mm512_cvtneps_pbh tern::test::emulated::cvtneps_pbh

@@ -60,8 +60,34 @@ testing::AssertionResult same(const std::vector<float>& a, const std::vector<flo
   return testing::AssertionSuccess();
 }
 
+size_t whole_blocks(DType type, size_t cols) {
+  const size_t block = traits(type).block_size;
+  return (cols + block - 1) / block * block;
+}
+
+std::vector<std::byte> random_blocks(DType type, size_t n, Rng& rng, std::optional<uint8_t> fill) {
+  std::vector<std::byte> bytes(row_bytes(type, n));
+  for (std::byte& b : bytes) b = fill ? std::byte{*fill} : static_cast<std::byte>(rng.below(256));
+  each_half_scale(type, bytes.size(), [&](size_t at) {
+    const uint16_t half = f32_to_f16(static_cast<float>((rng.uniform() - 0.3) * 0.1));
+    std::memcpy(bytes.data() + at, &half, 2);
+  });
+  for (size_t at = 0; at < bytes.size() && type == DType::mxfp4; at += traits(type).block_bytes) {
+    bytes[at] = static_cast<std::byte>(rng.between(118, 125));
+  }
+  return bytes;
+}
+
 Weights::Weights(DType type_, size_t rows_, size_t cols_, Rng& rng)
-    : Weights(type_, rows_, cols_, random_floats(rng, rows_ * cols_)) {}
+    : type(type_), rows(rows_), cols(cols_), file(rows_ * row_bytes(type_, cols_)), decoded(rows_ * cols_) {
+  if (needs_quantized(type)) {
+    file = random_blocks(type, decoded.size(), rng);
+  } else {
+    encode(type, random_floats(rng, decoded.size()).data(), decoded.size(), file.data());
+  }
+  decode(type, file.data(), decoded.size(), decoded.data());
+  pack_file();
+}
 
 Weights::Weights(DType type_, size_t rows_, size_t cols_, const std::vector<float>& values)
     : type(type_), rows(rows_), cols(cols_), file(rows_ * row_bytes(type_, cols_)), decoded(rows_ * cols_) {
@@ -91,7 +117,7 @@ std::vector<float> run_matmul(const Kernels& kernels, const Weights& w, const st
   input.fill(x);
   Activations activations;
   activations.reserve(tokens, w.cols);
-  activations.set(kernels, input.data(), input.stride(), tokens, w.cols, w.type == DType::q8_0);
+  activations.set(kernels, input.data(), input.stride(), tokens, w.cols, needs_quantized(w.type));
   const PackedMatrix matrix = w.matrix();
   for (size_t p = 0; p < matrix.panels(); p += panels_a_call) {
     kernels.matmul(matrix, activations, output.data(), output.stride(), p,

@@ -6,6 +6,7 @@
 #include <cmath>
 #include <cstring>
 #include <limits>
+#include <optional>
 #include <string>
 #include <vector>
 
@@ -96,6 +97,7 @@ class Grid {
 
 /// A packed random matrix, its file bytes and its decoded weights.
 struct Weights {
+  /// Random values; for a type of blocks random blocks, so that every quant and every scale occurs.
   Weights(DType type, size_t rows, size_t cols, Rng& rng);
   Weights(DType type, size_t rows, size_t cols, const std::vector<float>& values);
   /// The same shape with other file bytes.
@@ -120,6 +122,32 @@ struct Weights {
 std::vector<float> run_matmul(const Kernels& kernels, const Weights& w, const std::vector<float>& x,
                               size_t tokens, size_t panels_a_call = 1000);
 
-constexpr DType all_types[] = {DType::f32, DType::f16, DType::bf16, DType::q8_0};
+constexpr DType block_types[] = {DType::q4_0,   DType::q4_1,   DType::q5_0, DType::q5_1, DType::q8_0,
+                                 DType::q2_k,   DType::q3_k,   DType::q4_k, DType::q5_k, DType::q6_k,
+                                 DType::iq4_nl, DType::iq4_xs, DType::mxfp4};
+constexpr DType all_types[] = {DType::f32,  DType::f16,    DType::bf16,   DType::q4_0,
+                               DType::q4_1, DType::q5_0,   DType::q5_1,   DType::q8_0,
+                               DType::q2_k, DType::q3_k,   DType::q4_k,   DType::q5_k,
+                               DType::q6_k, DType::iq4_nl, DType::iq4_xs, DType::mxfp4};
+
+/// `cols`, or as many as whole blocks of the type take.
+size_t whole_blocks(DType type, size_t cols);
+
+/// Blocks of n weights as a file holds them, random but for F16 and E8M0 scales of ordinary size; or with all
+/// other bytes `fill`.
+std::vector<std::byte> random_blocks(DType type, size_t n, Rng& rng, std::optional<uint8_t> fill = {});
+/// Calls set(first byte) for each F16 scale of the blocks.
+template <typename Set>
+void each_half_scale(DType type, size_t bytes, const Set& set) {
+  const DTypeTraits& t = traits(type);
+  const bool two = type == DType::q4_1 || type == DType::q5_1 || type == DType::q2_k || type == DType::q4_k ||
+                   type == DType::q5_k;
+  const bool last = type == DType::q2_k || type == DType::q3_k || type == DType::q6_k;
+  for (size_t at = 0; at < bytes && type != DType::mxfp4; at += t.block_bytes) {
+    const size_t first = last ? at + t.block_bytes - (two ? 4 : 2) : at;
+    set(first);
+    if (two) set(first + 2);
+  }
+}
 
 }  // namespace tern::test

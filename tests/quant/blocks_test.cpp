@@ -16,11 +16,12 @@
 namespace tern::test {
 namespace {
 
-constexpr DType block_types[] = {DType::q4_0, DType::q4_1, DType::q5_0,   DType::q5_1,   DType::q8_0,
-                                 DType::q2_k, DType::q3_k, DType::q4_k,   DType::q5_k,   DType::q6_k,
+constexpr DType block_types[] = {DType::q4_0,  DType::q4_1,   DType::q5_0,  DType::q5_1, DType::q8_0,
+                                 DType::q2_k,  DType::q3_k,   DType::q4_k,  DType::q5_k, DType::q6_k,
                                  DType::mxfp4, DType::iq4_nl, DType::iq4_xs};
-constexpr DType encoded_types[] = {DType::q4_0, DType::q4_1, DType::q5_0, DType::q5_1, DType::q8_0, DType::mxfp4,
-                                   DType::q2_k, DType::q3_k, DType::q4_k, DType::q5_k, DType::q6_k};
+constexpr DType encoded_types[] = {DType::q4_0, DType::q4_1,  DType::q5_0, DType::q5_1,
+                                   DType::q8_0, DType::mxfp4, DType::q2_k, DType::q3_k,
+                                   DType::q4_k, DType::q5_k,  DType::q6_k};
 constexpr DType k_types[] = {DType::q2_k, DType::q3_k, DType::q4_k, DType::q5_k, DType::q6_k};
 
 const float kNan = std::numeric_limits<float>::quiet_NaN();
@@ -98,7 +99,8 @@ TEST(Blocks, EncodeThePublicPackagesBits) {
   for (const DType type : {DType::q4_0, DType::q4_1, DType::q5_0, DType::q5_1, DType::q8_0, DType::mxfp4}) {
     const std::vector<std::byte> bytes = encoded(type, weights);
     ASSERT_LE(at + bytes.size(), file.size());
-    EXPECT_TRUE(std::equal(bytes.begin(), bytes.end(), file.begin() + static_cast<ptrdiff_t>(at))) << name(type);
+    EXPECT_TRUE(std::equal(bytes.begin(), bytes.end(), file.begin() + static_cast<ptrdiff_t>(at)))
+        << name(type);
     at += bytes.size();
   }
   EXPECT_EQ(at, file.size());
@@ -115,7 +117,8 @@ TEST(Blocks, RandomBytesDecodeByTheDefinition) {
     std::vector<float> weights(blocks * t.block_size);
     decode(type, bytes.data() + 1, weights.size(), weights.data());  // misaligned on purpose
     for (size_t i = 0; i < weights.size(); ++i) {
-      const auto* block = reinterpret_cast<const uint8_t*>(bytes.data() + 1) + i / t.block_size * t.block_bytes;
+      const auto* block =
+          reinterpret_cast<const uint8_t*>(bytes.data() + 1) + i / t.block_size * t.block_bytes;
       const float expected = defined_weight(type, block, i % t.block_size);
       if (std::isnan(expected) && std::isnan(weights[i])) continue;
       ASSERT_EQ(weights[i], expected) << t.name << " weight " << i;
@@ -124,8 +127,8 @@ TEST(Blocks, RandomBytesDecodeByTheDefinition) {
 }
 
 TEST(Blocks, RoundTripErrorIsBoundedByTheBlock) {
-  // Of the greatest magnitude in a block of 32: half a step, or a whole one where the last quant is missing on one
-  // side (Q4_0, Q5_0); MXFP4 has 6 where 8 was wanted.
+  // Of the greatest magnitude in a block of 32: half a step, or a whole one where the last quant is missing
+  // on one side (Q4_0, Q5_0); MXFP4 has 6 where 8 was wanted.
   const auto bound = [](DType type) {
     switch (type) {
       case DType::q4_0:
@@ -156,8 +159,8 @@ TEST(Blocks, RoundTripErrorIsBoundedByTheBlock) {
   }
 }
 
-// The root mean square error over that of the weights; the bounds are ggml's reference quantizers' own figures on
-// such weights (llama-cpp-python 0.3.36).
+// The root mean square error over that of the weights; the bounds are ggml's reference quantizers' own
+// figures on such weights (llama-cpp-python 0.3.36).
 TEST(KQuants, ErrAtMostAsGgmlOnGaussianWeights) {
   Rng rng(3);
   const std::vector<float> weights = gaussian(rng, 256 * 300, 0.02);
@@ -191,12 +194,14 @@ TEST(KQuants, ErrLittleOnUnevenWeights) {
 TEST(KQuants, GridsAreExact) {
   for (const auto& [type, quants] : {std::pair{DType::q2_k, 4}, {DType::q4_k, 16}, {DType::q5_k, 32}}) {
     std::vector<float> weights(256);
-    for (size_t i = 0; i < 256; ++i) weights[i] = static_cast<float>(i % quants) - static_cast<float>(quants / 2);
+    for (size_t i = 0; i < 256; ++i)
+      weights[i] = static_cast<float>(i % quants) - static_cast<float>(quants / 2);
     EXPECT_LT(relative_error(type, weights), 1e-3) << name(type);
   }
   for (const auto& [type, quants] : {std::pair{DType::q3_k, 8}, {DType::q6_k, 64}}) {
     std::vector<float> weights(256);
-    for (size_t i = 0; i < 256; ++i) weights[i] = static_cast<float>(i * 37 % quants) - static_cast<float>(quants / 2);
+    for (size_t i = 0; i < 256; ++i)
+      weights[i] = static_cast<float>(i * 37 % quants) - static_cast<float>(quants / 2);
     for (size_t i = 0; i < 256; i += 16) weights[i] = static_cast<float>(-quants / 2);
     EXPECT_EQ(round_trip(type, weights), weights) << name(type);
   }
@@ -227,7 +232,8 @@ TEST(Blocks, RefuseWhatTheyCannotHold) {
     for (const float large : {1e9f, -1e9f, std::numeric_limits<float>::max()}) {
       std::vector<float> weights(256, 1.0f);
       weights[100] = large;
-      expect_error(ErrorKind::bad_input, {name(type), "cannot encode", "F16"}, [&] { encoded(type, weights); });
+      expect_error(ErrorKind::bad_input, {name(type), "cannot encode", "F16"},
+                   [&] { encoded(type, weights); });
     }
   }
   for (const DType type : {DType::iq4_nl, DType::iq4_xs}) {

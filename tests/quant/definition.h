@@ -1,4 +1,5 @@
-// The block formats once more, one weight at a time and written apart from src/quant, for tests to hold it to.
+// The block formats once more, one weight at a time and written apart from src/quant, for tests to hold it
+// to.
 #pragma once
 
 #include <cmath>
@@ -55,7 +56,8 @@ inline float defined_weight(DType type, const uint8_t* p, size_t i) {
     }
     case DType::q3_k: {
       const size_t s = i / 16;
-      const int low = weight_bits(p + 96, s % 8 * 8 + s / 8 * 4, 4), high = weight_bits(p + 104, s % 4 * 8 + s / 4 * 2, 2);
+      const int low = weight_bits(p + 96, s % 8 * 8 + s / 8 * 4, 4),
+                high = weight_bits(p + 104, s % 4 * 8 + s / 4 * 2, 2);
       const int q = weight_bits(p + 32, (i / 128 * 32 + column) * 8 + part % 4 * 2, 2);
       const int less = weight_bits(p, column * 8 + part, 1) ? 0 : 4;
       return weight_half(p + 108) * static_cast<float>(low + 16 * high - 32) * static_cast<float>(q - less);
@@ -63,7 +65,8 @@ inline float defined_weight(DType type, const uint8_t* p, size_t i) {
     case DType::q4_k: {
       const float scale = weight_half(p) * static_cast<float>(weight_scale_k4(p + 4, part, 0));
       const float min = weight_half(p + 2) * static_cast<float>(weight_scale_k4(p + 4, part, 1));
-      return scale * static_cast<float>(weight_bits(p + 16, (i / 64 * 32 + column) * 8 + part % 2 * 4, 4)) - min;
+      return scale * static_cast<float>(weight_bits(p + 16, (i / 64 * 32 + column) * 8 + part % 2 * 4, 4)) -
+             min;
     }
     case DType::q5_k: {
       const float scale = weight_half(p) * static_cast<float>(weight_scale_k4(p + 4, part, 0));

@@ -9,14 +9,18 @@
 #include "kernels/exp_constants.h"
 #include "kernels/layout.h"
 #include "kernels/tables.h"
+#include "quant/values.h"
 
 namespace tern {
 namespace {
 
 // clang-format off
+#include "kernels/avx2/bytes.h"
 #include "kernels/avx512/simd.h"
 #include "kernels/generic/matmul.h"
-#include "kernels/generic/q8.h"
+#include "kernels/generic/formats.h"
+#include "kernels/generic/blocks.h"
+#include "kernels/generic/quantize.h"
 #include "kernels/generic/vectors.h"
 #include "kernels/generic/table.h"
 // clang-format on

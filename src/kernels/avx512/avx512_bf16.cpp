@@ -12,6 +12,7 @@ namespace tern {
 namespace {
 
 // clang-format off
+#include "kernels/avx2/bytes.h"
 #include "kernels/avx512/simd.h"
 #include "kernels/generic/matmul.h"
 // clang-format on

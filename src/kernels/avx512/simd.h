@@ -172,23 +172,74 @@ inline void store_bytes(int8_t* to, Ints v) {
   _mm_storeu_si128(reinterpret_cast<__m128i*>(to), _mm512_cvtepi32_epi8(v.v));
 }
 
-// Four int8 columns of 16 rows, times four activations, added to 16 sums. The instruction multiplies unsigned
-// by signed bytes, so weights go in as w + 128 (a flipped sign bit) and sums start at -128 times the block's
-// sum of activations. Nothing saturates: four products are at most 4 * 255 * 127.
-struct Quants {
-  __m512i plus_128;
+inline void store_ints(std::byte* to, Ints v) {
+  _mm512_storeu_si512(to, v.v);
+}
+inline Ints broadcast_int(int32_t value) {
+  return {_mm512_set1_epi32(value)};
+}
+inline Ints or_ints(Ints a, Ints b) {
+  return {_mm512_or_si512(a.v, b.v)};
+}
+// Ints as 64 bytes. Shifts are of 16-bit lanes: mask what crosses from byte to byte.
+template <unsigned Count>
+inline Ints shift_right(Ints v) {
+  return {_mm512_srli_epi16(v.v, Count)};
+}
+template <unsigned Count>
+inline Ints shift_left(Ints v) {
+  return {_mm512_slli_epi16(v.v, Count)};
+}
+inline Ints and_bytes(Ints v, uint8_t mask) {
+  return {_mm512_and_si512(v.v, _mm512_set1_epi8(static_cast<char>(mask)))};
+}
+/// table[v] for bytes 0 to 15.
+inline Ints lookup(Ints v, const int8_t (&table)[16]) {
+  const __m128i lane = _mm_loadu_si128(reinterpret_cast<const __m128i*>(table));
+  return {_mm512_shuffle_epi8(_mm512_broadcast_i32x4(lane), v.v)};
+}
+inline Ints unsigned_ints(Bytes v) {
+  return {_mm512_cvtepu8_epi32(v.v)};
+}
+inline Floats unsigned_floats(Bytes v) {
+  return {_mm512_cvtepi32_ps(_mm512_cvtepu8_epi32(v.v))};
+}
+inline Floats signed_floats(Bytes v) {
+  return {_mm512_cvtepi32_ps(_mm512_cvtepi8_epi32(v.v))};
+}
+
+// Four columns of 16 rows, a byte each, times four activations, added to 16 sums. The instruction multiplies
+// unsigned by signed bytes, so signed weights go in as w + 128 (a flipped sign bit), and sums start at -128
+// times the sum of the activations. Nothing saturates: four products are at most 4 * 255 * 127.
+template <bool Signed>
+struct Factor {
+  __m512i bytes;
 };
-inline Quants load_quants(const std::byte* from) {
-  return {_mm512_xor_si512(load_ints(from).v, _mm512_set1_epi32(static_cast<int>(0x80808080)))};
+constexpr int signed_zero = 128;
+template <bool Signed>
+inline Factor<Signed> factor_of(Ints codes) {
+  if constexpr (Signed) return {_mm512_xor_si512(codes.v, _mm512_set1_epi32(static_cast<int>(0x80808080)))};
+  return {codes.v};
 }
 inline __m512i broadcast_four(const int8_t* from) {
   int32_t four;
   __builtin_memcpy(&four, from, 4);
   return _mm512_set1_epi32(four);
 }
-inline Ints start_dot(int32_t sum_of_activations) {
-  return {_mm512_set1_epi32(-128 * sum_of_activations)};
+template <bool Signed>
+inline Ints add_products(Ints sums, const Factor<Signed>& w, __m512i x) {
+  return {_mm512_dpbusd_epi32(sums.v, w.bytes, x)};
 }
-inline Ints dot(Ints sum, const Quants& w, __m512i x) {
-  return {_mm512_dpbusd_epi32(sum.v, w.plus_128, x)};
+// Products are added to whole sums at once, whatever the codes.
+constexpr size_t groups_in_words(int /*most*/) {
+  return layout::part_groups;
+}
+constexpr int unpacked_most(int /*most*/) {
+  return 255;
+}
+inline Ints start_partial(Ints sums) {
+  return sums;
+}
+inline Ints end_partial(Ints /*sums*/, Ints partial) {
+  return partial;
 }

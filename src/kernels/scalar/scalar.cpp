@@ -9,14 +9,15 @@
 
 #include "kernels/exp_constants.h"
 #include "kernels/layout.h"
+#include "kernels/scalar/blocks.h"
 #include "kernels/tables.h"
 
 namespace tern {
 namespace {
 
+using layout::half_part;
 using layout::panel_rows;
-using layout::q8_block;
-using layout::q8_group;
+using layout::part_cols;
 
 constexpr size_t lanes = 16;
 
@@ -45,27 +46,6 @@ float dot_floats(const PackedMatrix& w, const std::byte* panel, size_t r, const 
   return sum;
 }
 
-int32_t q8_block_sum(const std::byte* quants, size_t r, const int8_t* q) {
-  int32_t sum = 0;
-  for (size_t k = 0; k < q8_block; ++k) {
-    const std::byte weight = quants[k / q8_group * layout::q8_group_bytes + r * q8_group + k % q8_group];
-    sum += std::to_integer<int8_t>(weight) * q[k];
-  }
-  return sum;
-}
-
-float dot_q8(const PackedMatrix& w, const std::byte* panel, size_t r, const int8_t* q, const float* scales) {
-  const size_t blocks = w.cols / q8_block;
-  const std::byte* weight_scales = panel + blocks * layout::q8_quants_bytes;
-  float sum = 0;
-  for (size_t b = 0; b < blocks; ++b) {
-    const int32_t products = q8_block_sum(panel + b * layout::q8_quants_bytes, r, q + b * q8_block);
-    const float scale = f16_to_f32(load<uint16_t>(weight_scales + (b * panel_rows + r) * 2));
-    sum = std::fma(static_cast<float>(products), scale * scales[b], sum);
-  }
-  return sum;
-}
-
 void matmul(const PackedMatrix& w, const Activations& x, float* y, size_t ldy, size_t panel_begin,
             size_t panel_end) {
   const size_t panel_bytes = packed_panel_bytes(w.type, w.cols);
@@ -74,8 +54,9 @@ void matmul(const PackedMatrix& w, const Activations& x, float* y, size_t ldy, s
     const size_t rows = std::min(panel_rows, w.rows - p * panel_rows);
     for (size_t t = 0; t < x.tokens; ++t) {
       for (size_t r = 0; r < rows; ++r) {
-        y[t * ldy + p * panel_rows + r] = w.type == DType::q8_0 ? dot_q8(w, panel, r, x.q(t), x.scales(t))
-                                                                : dot_floats(w, panel, r, x.x + t * x.ld);
+        y[t * ldy + p * panel_rows + r] = needs_quantized(w.type)
+                                              ? scalar_block_dot(w, panel, r, x.q(t), x.scales(t), x.sums(t))
+                                              : dot_floats(w, panel, r, x.x + t * x.ld);
       }
     }
   }
@@ -92,28 +73,28 @@ void gemm(const float* a, size_t lda, const float* b, size_t ldb, float* c, size
   }
 }
 
-void quantize_block(const float* x, int8_t* q, float* scale, int32_t* sum) {
+void quantize_block(const float* x, int8_t* q, float* scale, int32_t* sums) {
   // As integers, magnitudes order like the floats they are, and every NaN lies above infinity.
   uint32_t most = 0;
-  for (size_t i = 0; i < q8_block; ++i) most = std::max(most, std::bit_cast<uint32_t>(x[i]) & 0x7fffffff);
+  for (size_t i = 0; i < part_cols; ++i) most = std::max(most, std::bit_cast<uint32_t>(x[i]) & 0x7fffffff);
   const bool finite = most < 0x7f800000;
   const float wanted = std::bit_cast<float>(most) / 127.0f;
-  *sum = 0;
+  std::fill_n(sums, part_cols / half_part, 0);
   if (!finite || wanted < std::numeric_limits<float>::min()) {
     *scale = finite ? 0.0f : std::numeric_limits<float>::quiet_NaN();
-    std::memset(q, 0, q8_block);
+    std::memset(q, 0, part_cols);
     return;
   }
   *scale = wanted;
-  for (size_t i = 0; i < q8_block; ++i) {
+  for (size_t i = 0; i < part_cols; ++i) {
     q[i] = static_cast<int8_t>(std::nearbyint(x[i] / wanted));
-    *sum += q[i];
+    sums[i / half_part] += q[i];
   }
 }
 
 void quantize_q8(const float* x, size_t n, int8_t* q, float* scales, int32_t* sums) {
-  for (size_t b = 0; b < n / q8_block; ++b)
-    quantize_block(x + b * q8_block, q + b * q8_block, scales + b, sums + b);
+  for (size_t b = 0; b < n / part_cols; ++b)
+    quantize_block(x + b * part_cols, q + b * part_cols, scales + b, sums + 2 * b);
 }
 
 float add_lanes(float* lane) {

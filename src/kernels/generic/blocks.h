@@ -1,0 +1,225 @@
+// Matrix products of block formats with quantized activations, for every instruction set. Included inside an
+// instruction set's own namespace, after its simd.h, generic/matmul.h and generic/formats.h.
+//
+// Inside a sub-block all is integer, so its order is free; the sub-blocks are summed in order in floats.
+
+// Parts of a piece, a multiple of every unit: with scales at most 12 KiB a panel, 96 KiB a group of panels.
+constexpr size_t piece_parts = 16;
+
+// Rows of activations, `ld` columns apart.
+struct Int8Rows {
+  const int8_t* q;
+  const float* scales;
+  const int32_t* sums;
+  size_t ld;
+
+  const int8_t* group(size_t t, size_t part, size_t g) const {
+    return q + t * ld + part * layout::part_cols + g * layout::group_cols;
+  }
+  float scale(size_t t, size_t part) const { return scales[t * (ld / layout::part_cols) + part]; }
+  // Of a part's halves, both for a format of one sub-block a part.
+  template <size_t Subs, size_t Sub>
+  int32_t sum(size_t t, size_t part) const {
+    const int32_t* halves = sums + t * (ld / layout::half_part) + 2 * part;
+    return Subs == 2 ? halves[Sub] : halves[0] + halves[1];
+  }
+};
+
+// The rows from token t on, from a part on.
+TERN_INLINE Int8Rows int8_rows(const Activations& x, size_t t, size_t part) {
+  const size_t first = t * (x.cols / layout::part_cols) + part;
+  return {x.q_data + first * layout::part_cols, x.scale_data + first, x.sum_data + 2 * first, x.cols};
+}
+
+template <typename Format>
+constexpr size_t groups_at_once = groups_in_words(Format::is_signed ? 128 : Format::most);
+
+// Groups [G, End) of products into partial sums.
+template <size_t G, size_t End, typename Format, size_t P, size_t T>
+TERN_INLINE void add_groups(const Format* w, const Int8Rows& x, size_t part, Ints (&partial)[T][P]) {
+  if constexpr (G < End) {
+    Factor<Format::is_signed> factors[P];
+    for (size_t p = 0; p < P; ++p) factors[p] = factor_of<Format::is_signed>(w[p].template codes<G>(part));
+    for (size_t t = 0; t < T; ++t) {
+      const auto four = broadcast_four(x.group(t, part, G));
+      for (size_t p = 0; p < P; ++p) partial[t][p] = add_products(partial[t][p], factors[p], four);
+    }
+    add_groups<G + 1, End>(w, x, part, partial);
+  }
+}
+
+// The same into whole sums, as many groups at once as partial sums hold.
+template <size_t G, size_t End, typename Format, size_t P, size_t T>
+TERN_INLINE void add_dots(const Format* w, const Int8Rows& x, size_t part, Ints (&dots)[T][P]) {
+  if constexpr (G < End) {
+    constexpr size_t next = smaller(End, G + groups_at_once<Format>);
+    Ints partial[T][P];
+    for (size_t t = 0; t < T; ++t) {
+      for (size_t p = 0; p < P; ++p) partial[t][p] = start_partial(dots[t][p]);
+    }
+    add_groups<G, next>(w, x, part, partial);
+    for (size_t t = 0; t < T; ++t) {
+      for (size_t p = 0; p < P; ++p) dots[t][p] = end_partial(dots[t][p], partial[t][p]);
+    }
+    add_dots<next, End>(w, x, part, dots);
+  }
+}
+
+// One sub-block of a part.
+template <size_t Sub, typename Format, size_t P, size_t T>
+TERN_INLINE void add_sub_block(const Format* w, const Int8Rows& x, size_t part, const PartScales (&scales)[P],
+                               Floats (&sums)[T][P]) {
+  constexpr size_t groups = layout::part_groups / Format::subs;
+  Ints dots[T][P];
+  for (size_t t = 0; t < T; ++t) {
+    const int32_t sum = x.template sum<Format::subs, Sub>(t, part);
+    for (size_t p = 0; p < P; ++p) {
+      dots[t][p] = broadcast_int(-(Format::is_signed ? signed_zero : w[p].zero) * sum);
+    }
+  }
+  add_dots<Sub * groups, (Sub + 1) * groups>(w, x, part, dots);
+  for (size_t t = 0; t < T; ++t) {
+    const float scale = x.scale(t, part);
+    for (size_t p = 0; p < P; ++p) {
+      sums[t][p] = fused(to_floats(dots[t][p]), multiply(scales[p].scale[Sub], broadcast(scale)), sums[t][p]);
+    }
+    if constexpr (Format::has_offset) {
+      const float sum = static_cast<float>(x.template sum<Format::subs, Sub>(t, part)) * scale;
+      for (size_t p = 0; p < P; ++p) sums[t][p] = fused(broadcast(sum), scales[p].offset[Sub], sums[t][p]);
+    }
+  }
+}
+
+template <typename Format, size_t P, size_t T>
+TERN_NOINLINE void block_tile(const Format* w, const Int8Rows& x, size_t parts, const Output& y) {
+  Floats sums[T][P];
+  start_sums(sums, y);
+  for (size_t part = 0; part < parts; ++part) {
+    PartScales scales[P];
+    for (size_t p = 0; p < P; ++p) scales[p] = w[p].scales(part);
+    add_sub_block<0>(w, x, part, scales, sums);
+    if constexpr (Format::subs == 2) add_sub_block<1>(w, x, part, scales, sums);
+  }
+  store_sums(sums, y);
+}
+
+// The tile for `tokens`, 1 to T.
+template <typename Format, size_t P, size_t T>
+TERN_INLINE void block_tile_of(const Format* w, const Int8Rows& x, size_t tokens, size_t parts,
+                               const Output& y) {
+  if (tokens == T) return block_tile<Format, P, T>(w, x, parts, y);
+  if constexpr (T > 1) block_tile_of<Format, P, T - 1>(w, x, tokens, parts, y);
+}
+
+template <typename Format>
+struct BlockPanels {
+  const std::byte* data;
+  size_t panel_bytes;
+  size_t rows, cols;
+
+  // From a part on that starts a unit.
+  TERN_INLINE Format at(size_t panel, size_t part) const {
+    const std::byte* start = data + panel * panel_bytes;
+    Format result;
+    result.quants = start + part * Format::part_bytes;
+    result.records = start + cols / layout::part_cols * Format::part_bytes;
+    result.records = result.record(part);
+    return result;
+  }
+  TERN_INLINE Output output(size_t panel, size_t panels, float* y, size_t ldy, bool accumulate) const {
+    return {y + panel * 16, ldy, smaller(16, rows - (panel + panels - 1) * 16), accumulate};
+  }
+};
+
+// What many tokens use of a format: its panels unpacked, or as they lie where a quant is a byte there.
+template <typename Format>
+struct Unpacking {
+  using Panel = UnpackedPanel<Format::is_signed, Format::subs, Format::has_offset,
+                              unpacked_most(Format::is_signed ? 128 : Format::most)>;
+  struct alignas(64) Buffer {
+    std::byte quants[piece_parts * Panel::part_bytes];
+    float factors[piece_parts * Panel::part_factors];
+  };
+
+  template <size_t G = 0>
+  static TERN_INLINE void unpack_codes(const Format& from, size_t part, std::byte* to) {
+    if constexpr (G < layout::part_groups) {
+      store_ints(to + G * layout::group_bytes, from.template codes<G>(part));
+      unpack_codes<G + 1>(from, part, to);
+    }
+  }
+  static TERN_NOINLINE Panel unpacked(const Format& from, size_t parts, Buffer& buffer) {
+    for (size_t part = 0; part < parts; ++part) {
+      unpack_codes(from, part, buffer.quants + part * Panel::part_bytes);
+      const PartScales scales = from.scales(part);
+      float* factors = buffer.factors + part * Panel::part_factors;
+      for (size_t s = 0; s < Format::subs; ++s) {
+        store(factors + s * layout::panel_rows, scales.scale[s]);
+        if constexpr (Format::has_offset)
+          store(factors + (Format::subs + s) * layout::panel_rows, scales.offset[s]);
+      }
+    }
+    return {buffer.quants, buffer.factors, Format::zero};
+  }
+};
+template <>
+struct Unpacking<PanelQ8_0> {
+  using Panel = PanelQ8_0;
+  struct Buffer {};
+  static TERN_INLINE Panel unpacked(const PanelQ8_0& from, size_t /*parts*/, Buffer& /*buffer*/) {
+    return from;
+  }
+};
+
+// One group of panels, parts [part, part + parts), all tokens: a tile of tokens stays in the first-level
+// cache while the group's panels stream past it from the second.
+template <typename Panel>
+TERN_INLINE void multiply_block_group(const Panel* columns, const Activations& x, size_t panels, size_t part,
+                                      size_t parts, const Output& y) {
+  for (size_t t = 0, count = 0; t < x.tokens; t += count) {
+    count = next_part(x.tokens - t, q8_tokens);
+    const Int8Rows rows = int8_rows(x, t, part);
+    const auto output = [&](size_t p, size_t of) {
+      return Output{y.at + t * y.ld + p * 16, y.ld, p + of == panels ? y.last_rows : 16, y.accumulate};
+    };
+    size_t p = 0;
+    for (; p + q8_panels <= panels; p += q8_panels) {
+      block_tile_of<Panel, q8_panels, q8_tokens>(columns + p, rows, count, parts, output(p, q8_panels));
+    }
+    for (; p < panels; ++p) block_tile_of<Panel, 1, q8_tokens>(columns + p, rows, count, parts, output(p, 1));
+  }
+}
+
+template <typename Format>
+TERN_NOINLINE void multiply_blocks_in_pieces(const BlockPanels<Format>& w, const Activations& x, float* y,
+                                             size_t ldy, size_t panel_begin, size_t panel_end) {
+  using Pieces = Unpacking<Format>;
+  typename Pieces::Buffer buffers[group_panels];
+  const size_t all_parts = w.cols / layout::part_cols;
+  size_t part = 0;
+  do {
+    const size_t parts = smaller(piece_parts, all_parts - part);
+    for (size_t panel = panel_begin; panel < panel_end; panel += group_panels) {
+      const size_t panels = smaller(group_panels, panel_end - panel);
+      typename Pieces::Panel columns[group_panels];
+      for (size_t p = 0; p < panels; ++p)
+        columns[p] = Pieces::unpacked(w.at(panel + p, part), parts, buffers[p]);
+      multiply_block_group(columns, x, panels, part, parts, w.output(panel, panels, y, ldy, part > 0));
+    }
+    part += parts;
+  } while (part < all_parts);
+}
+
+// Few tokens use the packed panels where they lie: each weight is met once.
+template <typename Format>
+void multiply_blocks(const PackedMatrix& matrix, size_t panel_bytes, const Activations& x, float* y,
+                     size_t ldy, size_t panel_begin, size_t panel_end) {
+  const BlockPanels<Format> w = {matrix.data, panel_bytes, matrix.rows, matrix.cols};
+  if (x.tokens > few_tokens) return multiply_blocks_in_pieces(w, x, y, ldy, panel_begin, panel_end);
+  if (x.tokens == 0) return;
+  for (size_t panel = panel_begin; panel < panel_end; ++panel) {
+    const Format columns = w.at(panel, 0);
+    block_tile_of<Format, 1, few_tokens>(&columns, int8_rows(x, 0, 0), x.tokens, w.cols / layout::part_cols,
+                                         w.output(panel, 1, y, ldy, false));
+  }
+}
