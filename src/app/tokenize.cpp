@@ -3,7 +3,6 @@
 #include <cstdio>
 #include <filesystem>
 #include <iostream>
-#include <iterator>
 #include <nlohmann/json.hpp>
 
 #include "app/commands.h"
@@ -34,7 +33,11 @@ void write_out(std::string_view bytes) {
 }
 
 std::string read_in() {
-  return {std::istreambuf_iterator<char>(std::cin), {}};
+  std::string text;
+  char block[65536];
+  for (size_t n; (n = std::fread(block, 1, sizeof block, stdin)) > 0;) text.append(block, n);
+  if (std::ferror(stdin)) fail(ErrorKind::io, "standard input: can't read");
+  return text;
 }
 
 // Calls `act` with the JSON value of each line that is not empty.

@@ -4,7 +4,8 @@
 namespace tern {
 
 // Radford et al. 2019, encoder.py.
-inline constexpr const char* kGpt2 = R"('s|'t|'re|'ve|'m|'ll|'d| ?\p{L}+| ?\p{N}+| ?[^\s\p{L}\p{N}]+|\s+(?!\S)|\s+)";
+inline constexpr const char* kGpt2 =
+    R"('s|'t|'re|'ve|'m|'ll|'d| ?\p{L}+| ?\p{N}+| ?[^\s\p{L}\p{N}]+|\s+(?!\S)|\s+)";
 
 // One to three digits a piece (Llama 3), one digit a piece (Qwen 2); otherwise the same.
 inline constexpr const char* kLlama3 =

@@ -64,7 +64,8 @@ class Text {
   const uint16_t* classes_;
 };
 
-// Cuts `text` where Match finds something: Match(text, at) gives the end of what the pattern matches at `at`, or `at`.
+// Cuts `text` where Match finds something: Match(text, at) gives the end of what the pattern matches at `at`,
+// or `at`.
 template <typename Match>
 void cut(std::string_view bytes, std::vector<std::string_view>& pieces, Match match) {
   const Text text(bytes);
@@ -130,7 +131,8 @@ size_t gpt2(const Text& text, size_t at) {
   return spaces(text, at);
 }
 
-// What follows the words in the rules of Llama 3 and later: \p{N}{1,most}| ?[^\s\p{L}\p{N}]+[\r\n]* and spaces.
+// What follows the words in the rules of Llama 3 and later: \p{N}{1,most}| ?[^\s\p{L}\p{N}]+[\r\n]* and
+// spaces.
 template <int most, uint16_t no_punctuation, bool slashes>
 size_t no_word(const Text& text, size_t at) {
   if (text.classes(at) & in::number) return text.numbers(at, most);
@@ -200,7 +202,8 @@ bool is_ascii_letter(char c) {
 size_t deepseek_v3(const Text& text, size_t at) {
   const uint16_t c = text.classes(at);
   const char byte = text.byte(at);
-  if (byte > ' ' && byte < '\x7F' && c & (in::punctuation | in::symbol) && is_ascii_letter(text.byte(at + 1))) {
+  if (byte > ' ' && byte < '\x7F' && c & (in::punctuation | in::symbol) &&
+      is_ascii_letter(text.byte(at + 1))) {
     for (++at; is_ascii_letter(text.byte(at));) ++at;
     return at;
   }
