@@ -3,7 +3,6 @@
 #include <cstdio>
 #include <filesystem>
 #include <iostream>
-#include <iterator>
 #include <nlohmann/json.hpp>
 
 #include "app/commands.h"
@@ -34,7 +33,11 @@ void write_out(std::string_view bytes) {
 }
 
 std::string read_in() {
-  return {std::istreambuf_iterator<char>(std::cin), {}};
+  std::string text;
+  char block[65536];
+  for (size_t n; (n = std::fread(block, 1, sizeof block, stdin)) > 0;) text.append(block, n);
+  if (std::ferror(stdin)) fail(ErrorKind::io, "standard input: can't read");
+  return text;
 }
 
 // Calls `act` with the JSON value of each line that is not empty.
@@ -64,7 +67,8 @@ void tokenize(const Arguments& arguments) {
     return write_out(arguments.json ? listed(ids) : spaced(ids));
   }
   each_json_line([&](const Json& text, size_t number) {
-    if (!text.is_string()) fail(ErrorKind::bad_input, "standard input, line {}: expected a JSON string", number);
+    if (!text.is_string())
+      fail(ErrorKind::bad_input, "standard input, line {}: expected a JSON string", number);
     const auto ids = tokenizer.encode(text.get_ref<const std::string&>(), arguments.parse_special);
     write_out(arguments.json ? listed(ids) : spaced(ids));
   });
@@ -102,9 +106,10 @@ void detokenize(const Arguments& arguments) {
 CLI::App* add_command(CLI::App& app, const char* name, const char* help,
                       const std::shared_ptr<Arguments>& arguments) {
   CLI::App* command = app.add_subcommand(name, help);
-  command->add_option("-m,--model", arguments->model,
-                      "GGUF file, also one of a vocabulary alone, or Hugging Face folder (default: the embedded "
-                      "model)");
+  command->add_option(
+      "-m,--model", arguments->model,
+      "GGUF file, also one of a vocabulary alone, or Hugging Face folder (default: the embedded "
+      "model)");
   return command;
 }
 
@@ -114,8 +119,9 @@ void add_tokenize(CLI::App& app) {
   auto to = std::make_shared<Arguments>();
   CLI::App* tokenize_command =
       add_command(app, "tokenize", "Print the token ids of the text on standard input", to);
-  tokenize_command->add_flag("--parse-special", to->parse_special,
-                             "Names of special tokens in the text become those tokens (default: they are text)");
+  tokenize_command->add_flag(
+      "--parse-special", to->parse_special,
+      "Names of special tokens in the text become those tokens (default: they are text)");
   tokenize_command->add_flag("--json", to->json, "Print a JSON list");
   tokenize_command->add_flag("--lines", to->lines,
                              "Many texts: each line is a JSON string, and its ids are printed on one line");
@@ -130,10 +136,12 @@ Examples:
   auto from = std::make_shared<Arguments>();
   CLI::App* detokenize_command =
       add_command(app, "detokenize", "Print the text of the token ids on standard input", from);
-  detokenize_command->add_flag("--json", from->json,
-                               "Many texts: the ids of each line become one line with a JSON string, bytes that are "
-                               "no UTF-8 replaced");
-  detokenize_command->footer(R"(Ids stand apart by white space or commas; a JSON list is read too. The text's bytes are written as they are, special
+  detokenize_command->add_flag(
+      "--json", from->json,
+      "Many texts: the ids of each line become one line with a JSON string, bytes that are "
+      "no UTF-8 replaced");
+  detokenize_command->footer(
+      R"(Ids stand apart by white space or commas; a JSON list is read too. The text's bytes are written as they are, special
 tokens by their names.
 
 Examples:

@@ -12,8 +12,8 @@ namespace tern {
 
 using Json = nlohmann::json;
 
-/// Throws Error{bad_input} where it is no JSON, Error{limit} for more than 64 levels or a million values; both name
-/// `name`.
+/// Throws Error{bad_input} where it is no JSON, Error{limit} for more than 64 levels or a million values;
+/// both name `name`.
 Json parse_bounded_json(std::string_view text, const std::string& name);
 
 /// A tokenizer.json, its two long parts apart from the tree.

@@ -32,7 +32,8 @@ class Folder {
     read_template(config);
     const Json generation = optional_json("generation_config.json");
     const bool says = generation.contains("eos_token_id");
-    read_ends(says ? "generation_config.json" : "config.json", says ? generation : optional_json("config.json"));
+    read_ends(says ? "generation_config.json" : "config.json",
+              says ? generation : optional_json("config.json"));
     return std::move(vocabulary_);
   }
 
@@ -67,12 +68,13 @@ class Folder {
     const auto list = config.find("added_tokens_decoder");
     if (list == config.end() || !list->is_object()) return;
     for (const auto& [key, token] : list->items()) {
-      const bool number = !key.empty() && key.size() < 10 && key.find_first_not_of("0123456789") == std::string::npos;
+      const bool number =
+          !key.empty() && key.size() < 10 && key.find_first_not_of("0123456789") == std::string::npos;
       const size_t id = number ? std::stoul(key) : SIZE_MAX;
-      const std::string content = token.is_object() ? token.value("content", Json()).is_string()
-                                                          ? token["content"].get<std::string>()
-                                                          : ""
-                                                    : "";
+      const std::string content =
+          token.is_object()
+              ? token.value("content", Json()).is_string() ? token["content"].get<std::string>() : ""
+              : "";
       if (id > vocabulary_.tokens.size() || content.empty()) {
         fail(ErrorKind::bad_input, "{}/tokenizer_config.json: added_tokens_decoder: token {}", path_, key);
       }
@@ -83,8 +85,8 @@ class Folder {
       if (vocabulary_.types[id] != TokenType::unused) continue;
       for (const char* flag : {"single_word", "lstrip", "rstrip"}) {
         if (token.value(flag, Json(false)) == true) {
-          fail(ErrorKind::unsupported, "{}/tokenizer_config.json: token {} has {}, which tern does not know", path_,
-               key, flag);
+          fail(ErrorKind::unsupported, "{}/tokenizer_config.json: token {} has {}, which tern does not know",
+               path_, key, flag);
         }
       }
       vocabulary_.tokens[id] = content;
@@ -142,7 +144,8 @@ class Folder {
     if (!at->is_array()) return;
     for (const Json& entry : *at) {
       if (!entry.is_object() || entry.value("name", Json()) != "default") continue;
-      if (entry.value("template", Json()).is_string()) vocabulary_.chat_template = entry["template"].get<std::string>();
+      if (entry.value("template", Json()).is_string())
+        vocabulary_.chat_template = entry["template"].get<std::string>();
     }
   }
 
@@ -153,13 +156,14 @@ class Folder {
     const Json list = at->is_array() ? *at : Json::array({*at});
     for (const Json& id : list) {
       if (!id.is_number_unsigned() || id.get<uint64_t>() >= vocabulary_.tokens.size()) {
-        fail(ErrorKind::bad_input, "{}/{}: eos_token_id {}, expected ids less than {}", path_, file, id.dump(),
-             vocabulary_.tokens.size());
+        fail(ErrorKind::bad_input, "{}/{}: eos_token_id {}, expected ids less than {}", path_, file,
+             id.dump(), vocabulary_.tokens.size());
       }
       const auto end = id.get<int32_t>();
       if (!vocabulary_.eos) vocabulary_.eos = end;
       std::vector<int32_t>& ends = vocabulary_.ends;
-      if (end != vocabulary_.eos && std::find(ends.begin(), ends.end(), end) == ends.end()) ends.push_back(end);
+      if (end != vocabulary_.eos && std::find(ends.begin(), ends.end(), end) == ends.end())
+        ends.push_back(end);
     }
   }
 

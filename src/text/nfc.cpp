@@ -25,9 +25,9 @@ std::vector<utf8proc_int32_t> decompose(std::string_view text) {
     utf8proc_int32_t parts[kRoom];
     int bounds = 0;
     const auto character = static_cast<utf8proc_int32_t>(utf8_code_point(text));
-    const utf8proc_ssize_t n =
-        utf8proc_decompose_char(character, parts, kRoom,
-                                static_cast<utf8proc_option_t>(UTF8PROC_STABLE | UTF8PROC_DECOMPOSE), &bounds);
+    const utf8proc_ssize_t n = utf8proc_decompose_char(
+        character, parts, kRoom, static_cast<utf8proc_option_t>(UTF8PROC_STABLE | UTF8PROC_DECOMPOSE),
+        &bounds);
     if (n < 0 || n > kRoom) fail(ErrorKind::internal, "NFC: U+{:04X} has {} parts", character, n);
     characters.insert(characters.end(), parts, parts + n);
     text.remove_prefix(utf8_step(text).bytes);

@@ -11,7 +11,7 @@ namespace {
 
 constexpr int32_t kMerged = -1;
 constexpr int32_t kNoToken = -2;  // a character that merges with nothing and comes out as bytes
-constexpr size_t kFew = 24;       // up to here looking through all pairs is quicker than a heap
+constexpr size_t kFew = 48;       // up to here looking through all pairs is quicker than a heap
 
 }  // namespace
 
@@ -40,6 +40,7 @@ void PieceEncoder::cut(std::string_view piece) {
       const auto found = rules_.characters.find(piece.substr(at, bytes));
       id = found != rules_.characters.end() ? found->second : kNoToken;
     }
+    if (i > 0) rules_.table.prefetch(links_.back().id, id);
     links_.push_back({id, static_cast<int32_t>(at), i - 1, i + 1});
     at += bytes;
   }

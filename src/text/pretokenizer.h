@@ -2,11 +2,13 @@
 // from a tokenizer.json.
 #pragma once
 
+#include <optional>
 #include <string>
 #include <string_view>
 #include <vector>
 
 #include "text/regex.h"
+#include "text/scanners.h"
 
 namespace tern {
 
@@ -47,7 +49,11 @@ class PreTokenizer {
   std::vector<std::string_view> split(std::string_view text) const;
 
  private:
-  std::vector<Regex> regexes_;
+  struct Step {
+    Scanner scanner;             // null where the pattern is not one of those
+    std::optional<Regex> regex;  // then
+  };
+  std::vector<Step> steps_;
   bool ignore_merges_;
 };
 

@@ -2,7 +2,6 @@
 
 #include <algorithm>
 #include <charconv>
-#include <unordered_map>
 
 #include "base/error.h"
 #include "text/special_tokens.h"
@@ -41,7 +40,7 @@ std::vector<float> scores_of_merges(const Vocabulary& vocabulary, const TokenInd
   float next = 0;
   int32_t last = -1;
   for (const auto& [left, right] : vocabulary.merges) {
-    const int32_t id = index.learned.at(left + right);
+    const int32_t id = index.learned.find(left + right);
     if (id == last) continue;
     if (made[id]) {
       fail(ErrorKind::unsupported,
@@ -90,10 +89,10 @@ std::vector<float> spm_scores(const Vocabulary& vocabulary) {
          merge.right, merge.id);
   }
   if (vocabulary.split_spaces) {
-    for (const auto& [token, id] : index.learned) {
-      if (token.find(' ', 1) == std::string_view::npos) continue;
+    index.learned.each([](std::string_view token, int32_t id) {
+      if (token.find(' ', 1) == std::string_view::npos) return;
       fail(ErrorKind::unsupported, "vocabulary: token {} is cut at its spaces, GGUF has no key for that", id);
-    }
+    });
   }
   return scored.scores;
 }

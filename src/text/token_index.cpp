@@ -38,16 +38,11 @@ void check_shape(const Vocabulary& vocabulary) {
   for (const int32_t id : vocabulary.ends) check(id);
 }
 
-int32_t find_id(const std::unordered_map<std::string_view, int32_t>& ids, std::string_view token) {
-  const auto at = ids.find(token);
-  return at != ids.end() ? at->second : -1;
-}
-
 // DeepSeek's vocabularies learned no token for bytes that UTF-8 never has; they come as user-defined ones
 // with the byte's spelling for a name. -1 if there is none.
 int32_t byte_token(const TokenIndex& index, const std::string& byte) {
-  const int32_t id = find_id(index.learned, byte);
-  return id >= 0 ? id : find_id(index.added, spell_bytes(byte));
+  const int32_t id = index.learned.find(byte);
+  return id >= 0 ? id : index.added.find(spell_bytes(byte));
 }
 
 void index_bytes(const Vocabulary& vocabulary, const TokenIndex& index, MergeRules& rules) {
@@ -74,8 +69,8 @@ void index_merges(const Vocabulary& vocabulary, const TokenIndex& index, MergeTa
   for (size_t rank = 0; rank < vocabulary.merges.size(); ++rank) {
     const auto& [left, right] = vocabulary.merges[rank];
     whole.assign(left).append(right);
-    const int32_t l = find_id(index.learned, left), r = find_id(index.learned, right);
-    const int32_t w = find_id(index.learned, whole);
+    const int32_t l = index.learned.find(left), r = index.learned.find(right);
+    const int32_t w = index.learned.find(whole);
     if (l < 0 || r < 0 || w < 0) {
       fail(ErrorKind::bad_input, "vocabulary: merge {} (\"{}\" and \"{}\") is not of tokens that are there",
            rank, left, right);
@@ -104,17 +99,17 @@ std::vector<int32_t> by_score(const Vocabulary& vocabulary, const TokenIndex& in
          vocabulary.tokens.size());
   }
   std::vector<int32_t> ids;
-  for (const auto& [token, id] : index.learned) {
+  index.learned.each([&](std::string_view token, int32_t id) {
     if (std::isnan(vocabulary.scores[id])) {
       fail(ErrorKind::bad_input, "vocabulary: the score of token {} is no number", id);
     }
-    if (token.empty() || utf8_step(token).bytes == token.size()) continue;
+    if (token.empty() || utf8_step(token).bytes == token.size()) return;
     if (token.size() > kLongestScored) {
       fail(ErrorKind::limit, "vocabulary: token {} has {} bytes, tern takes {}", id, token.size(),
            kLongestScored);
     }
     ids.push_back(id);
-  }
+  });
   std::sort(ids.begin(), ids.end(), [&](int32_t a, int32_t b) {
     const float left = vocabulary.scores[a], right = vocabulary.scores[b];
     return left != right ? left > right : a < b;
@@ -133,8 +128,8 @@ std::vector<ScoredMerge> merges_by_score(const Vocabulary& vocabulary, const Tok
     score = vocabulary.scores[id];
     const std::string_view token = vocabulary.tokens[id];
     for (size_t at = utf8_step(token).bytes; at < token.size(); at += utf8_step(token.substr(at)).bytes) {
-      const int32_t left = find_id(index.learned, token.substr(0, at));
-      const int32_t right = find_id(index.learned, token.substr(at));
+      const int32_t left = index.learned.find(token.substr(0, at));
+      const int32_t right = index.learned.find(token.substr(at));
       if (left >= 0 && right >= 0) merges.push_back({left, right, rank, id});
     }
   }
@@ -143,8 +138,9 @@ std::vector<ScoredMerge> merges_by_score(const Vocabulary& vocabulary, const Tok
 
 TokenIndex index_tokens(const Vocabulary& vocabulary) {
   check_shape(vocabulary);
-  TokenIndex index;
-  index.learned.reserve(vocabulary.tokens.size());
+  const auto added =
+      static_cast<size_t>(std::count_if(vocabulary.types.begin(), vocabulary.types.end(), is_added));
+  TokenIndex index{TokenTable(vocabulary.tokens.size() - added), TokenTable(added)};
   const bool spm = vocabulary.model == TokenizerModel::spm;
   for (int32_t id = 0; id < vocabulary.size(); ++id) {
     const TokenType type = vocabulary.types[id];
@@ -153,9 +149,9 @@ TokenIndex index_tokens(const Vocabulary& vocabulary) {
       if (token.size() == 1) continue;
       fail(ErrorKind::bad_input, "vocabulary: byte token {} is \"{}\"", id, token);
     }
-    const auto [at, fresh] = (is_added(type) ? index.added : index.learned).emplace(token, id);
-    if (!fresh) {
-      fail(ErrorKind::bad_input, "vocabulary: tokens {} and {} are the same, \"{}\"", at->second, id, token);
+    const int32_t there = (is_added(type) ? index.added : index.learned).insert(token, id);
+    if (there >= 0) {
+      fail(ErrorKind::bad_input, "vocabulary: tokens {} and {} are the same, \"{}\"", there, id, token);
     }
   }
   return index;

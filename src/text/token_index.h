@@ -2,19 +2,19 @@
 #pragma once
 
 #include <cstdint>
-#include <string_view>
-#include <unordered_map>
+#include <vector>
 
 #include "text/piece_encoder.h"
+#include "text/token_table.h"
 #include "text/vocabulary.h"
 
 namespace tern {
 
-/// Keys point into the vocabulary. A learned token may have the bytes of an added one's name: only the added
+/// A learned token may have the bytes of an added one's name: only the added
 /// one is ever found by name.
 struct TokenIndex {
-  std::unordered_map<std::string_view, int32_t> learned;  ///< what merges may make
-  std::unordered_map<std::string_view, int32_t> added;    ///< control, unknown, user-defined
+  TokenTable learned;  ///< what merges may make
+  TokenTable added;    ///< control, unknown, user-defined
 };
 
 /// Throws Error{bad_input}: no tokens, as many types as tokens there are not, special ids out of range, two

@@ -146,9 +146,9 @@ class Encoder {
 
   bool whole(std::string_view bytes) {
     if (!pre_tokenizer_ || !pre_tokenizer_->ignore_merges()) return false;
-    const auto at = index_.learned.find(bytes);
-    if (at == index_.learned.end() || vocabulary_.types[at->second] != TokenType::normal) return false;
-    ids.push_back(at->second);
+    const int32_t id = index_.learned.find(bytes);
+    if (id < 0 || vocabulary_.types[id] != TokenType::normal) return false;
+    ids.push_back(id);
     return true;
   }
 
@@ -221,9 +221,9 @@ std::string Tokenizer::decode(std::span<const int32_t> ids, bool with_special) c
 }
 
 std::optional<int32_t> Tokenizer::special(std::string_view name) const {
-  const auto at = impl_->index.added.find(name);
-  if (at == impl_->index.added.end() || !is_special(at->second)) return std::nullopt;
-  return at->second;
+  const int32_t id = impl_->index.added.find(name);
+  if (id < 0 || !is_special(id)) return std::nullopt;
+  return id;
 }
 
 bool Tokenizer::is_special(int32_t id) const {

@@ -1,4 +1,5 @@
-// Reads Hugging Face's tokenizer.json: what it builds is recognised by its structure, and the rest refused by name.
+// Reads Hugging Face's tokenizer.json: what it builds is recognised by its structure, and the rest refused by
+// name.
 #include <algorithm>
 #include <unordered_map>
 
@@ -38,7 +39,8 @@ std::string shown(const Json& value) {
 
 class Reader {
  public:
-  Reader(std::string_view text, const std::string& name) : name_(name), file_(parse_tokenizer_tree(text, name)) {}
+  Reader(std::string_view text, const std::string& name)
+      : name_(name), file_(parse_tokenizer_tree(text, name)) {}
 
   Vocabulary read() {
     read_model();
@@ -59,7 +61,9 @@ class Reader {
     fail(ErrorKind::unsupported, "{}: {} {} is not one that tern knows", name_, what, shown(value));
   }
 
-  [[noreturn]] void broken(const std::string& what) const { fail(ErrorKind::bad_input, "{}: {}", name_, what); }
+  [[noreturn]] void broken(const std::string& what) const {
+    fail(ErrorKind::bad_input, "{}: {}", name_, what);
+  }
 
   void read_model() {
     const Json& model = member(file_.rest, "model");
@@ -187,7 +191,8 @@ class Reader {
     std::vector<Added> added;
     for (const Json& token : member(file_.rest, "added_tokens")) {
       const Json& id = member(token, "id");
-      if (!id.is_number_unsigned() || id.get<uint64_t>() > INT32_MAX || !member(token, "content").is_string()) {
+      if (!id.is_number_unsigned() || id.get<uint64_t>() > INT32_MAX ||
+          !member(token, "content").is_string()) {
         broken("added_tokens: expected an id and a content, found " + shown(token));
       }
       for (const char* flag : {"single_word", "lstrip", "rstrip"}) {
@@ -196,7 +201,8 @@ class Reader {
       const std::string content = text_of(member(token, "content"));
       const bool special = is_true(member(token, "special"));
       // transformers makes special ones anew, not normalized, whatever the file says.
-      const bool changes = vocabulary_.model == TokenizerModel::spm || (vocabulary_.nfc && to_nfc(content) != content);
+      const bool changes =
+          vocabulary_.model == TokenizerModel::spm || (vocabulary_.nfc && to_nfc(content) != content);
       if (!special && is_true(member(token, "normalized")) && changes) {
         refuse("added token that is normalized,", token);
       }
@@ -244,7 +250,8 @@ class Reader {
   void place_added(const Added& token) {
     const auto at = spelled_.find(token.id);
     if (at != spelled_.end() && at->second != token.content) {
-      broken(fmt::format("added token {} is \"{}\", and \"{}\" in another place", token.id, token.content, at->second));
+      broken(fmt::format("added token {} is \"{}\", and \"{}\" in another place", token.id, token.content,
+                         at->second));
     }
     spelled_.emplace(token.id, token.content);
     const auto id = static_cast<size_t>(token.id);
@@ -260,7 +267,8 @@ class Reader {
     vocabulary_.merges.reserve(file_.merges.size());
     for (auto& [left, right] : file_.merges) {
       if (vocabulary_.model == TokenizerModel::spm) {
-        vocabulary_.merges.emplace_back(spm_bytes(left, TokenType::normal), spm_bytes(right, TokenType::normal));
+        vocabulary_.merges.emplace_back(spm_bytes(left, TokenType::normal),
+                                        spm_bytes(right, TokenType::normal));
         continue;
       }
       auto l = unspell_bytes(left), r = unspell_bytes(right);
@@ -288,9 +296,11 @@ class Reader {
         after = true;
         continue;
       }
-      const Json& ids = member(member(member(step, "special_tokens"), text_of(member(special, "id")).c_str()), "ids");
+      const Json& ids =
+          member(member(member(step, "special_tokens"), text_of(member(special, "id")).c_str()), "ids");
       if (!ids.is_array() || ids.size() != 1 || !ids[0].is_number_unsigned() ||
-          ids[0].get<uint64_t>() >= vocabulary_.tokens.size() || (after ? vocabulary_.add_eos : vocabulary_.add_bos)) {
+          ids[0].get<uint64_t>() >= vocabulary_.tokens.size() ||
+          (after ? vocabulary_.add_eos : vocabulary_.add_bos)) {
         refuse("post_processor", step);
       }
       (after ? vocabulary_.eos : vocabulary_.bos) = ids[0].get<int32_t>();
