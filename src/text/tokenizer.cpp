@@ -241,20 +241,27 @@ Tokenizer::~Tokenizer() = default;
 Tokenizer::Tokenizer(Tokenizer&&) noexcept = default;
 
 std::vector<int32_t> Tokenizer::encode(std::string_view text, bool parse_special) const {
+  const TextSpan all{0, text.size()};
+  return encode(text, std::span(&all, parse_special ? 1 : 0));
+}
+
+std::vector<int32_t> Tokenizer::encode(std::string_view text, std::span<const TextSpan> trusted) const {
   std::vector<int32_t> ids;
   ids.reserve(text.size() / 3 + 1);
   PieceEncoder encoder(impl_->merges, impl_->byte_ids);
   size_t begin = 0;
-  for (size_t at = 0; parse_special && at < text.size();) {
-    const int32_t special = impl_->special_at(text.substr(at));
-    if (special < 0) {
-      ++at;
-      continue;
+  for (const TextSpan& span : trusted) {
+    for (size_t at = std::max(begin, span.begin); at < span.end;) {
+      const int32_t special = impl_->special_at(text.substr(at, span.end - at));
+      if (special < 0) {
+        ++at;
+        continue;
+      }
+      impl_->encode_plain(text.substr(begin, at - begin), encoder, ids);
+      ids.push_back(special);
+      at += bytes(special).size();
+      begin = at;
     }
-    impl_->encode_plain(text.substr(begin, at - begin), encoder, ids);
-    ids.push_back(special);
-    at += bytes(special).size();
-    begin = at;
   }
   impl_->encode_plain(text.substr(begin), encoder, ids);
   return ids;

@@ -13,6 +13,11 @@
 
 namespace tern {
 
+/// Bytes [begin, end) of a text.
+struct TextSpan {
+  size_t begin, end;
+};
+
 /// Immutable after construction, safe to share between threads.
 class Tokenizer {
  public:
@@ -25,6 +30,9 @@ class Tokenizer {
   /// Ids of `text` (any bytes, valid UTF-8 or not), no begin token added. Special tokens (control,
   /// user-defined) are recognised in the text only with `parse_special`.
   std::vector<int32_t> encode(std::string_view text, bool parse_special = false) const;
+  /// The same, special tokens recognised where they lie wholly inside one of the `trusted` spans (sorted, not
+  /// overlapping).
+  std::vector<int32_t> encode(std::string_view text, std::span<const TextSpan> trusted) const;
 
   /// The raw bytes of a token; special tokens give their name.
   std::string_view bytes(int32_t id) const;
