@@ -14,6 +14,7 @@ namespace tern::app {
 
 void add_run(CLI::App& app);
 void add_serve(CLI::App& app);
+void add_render(CLI::App& app);
 void add_inspect(CLI::App& app);
 void add_eval(CLI::App& app);
 void add_train(CLI::App& app);

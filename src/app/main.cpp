@@ -23,6 +23,7 @@ constexpr const char* kFooter = R"(Examples:
   tern run "chep red sneakrs undr 60"          ask the embedded model
   tern run                                     chat with it
   tern serve --port 8080                       OpenAI API on http://127.0.0.1:8080/v1
+  tern render -m model.gguf < request.json     the prompt that a chat request becomes
   tern inspect model.gguf                      what is in a file, and the memory it will take
   tern tokenize -m model.gguf <text            the ids of a text
   tern eval search --n 500                     how well the embedded model answers, beside a baseline
@@ -40,6 +41,7 @@ int main(int argc, char** argv) {
   app.require_subcommand(1);
   app::add_run(app);
   app::add_serve(app);
+  app::add_render(app);
   app::add_inspect(app);
   app::add_eval(app);
   app::add_train(app);

@@ -8,6 +8,15 @@ namespace {
 
 using Messages = std::vector<ChatMessage>;
 
+/// The prompt of tern's own template as text, special tokens spelled out.
+std::string render_chat_text(const Messages& messages, Thinking thinking) {
+  static const ChatFormat format(small_tokenizer());
+  jinja::Dict variables;
+  variables.set("messages", message_list(messages));
+  variables.set("enable_thinking", thinking == Thinking::on);
+  return format.render(std::move(variables)).text;
+}
+
 std::vector<Messages> conversations() {
   std::vector<Messages> list = {
       {{"user", "red shoes"}},
@@ -115,18 +124,64 @@ TEST(Chat, UsersCantForgeTurns) {
                                                 "<|user|>", "<|assistant|>", "<think>"}));
 }
 
-TEST(Chat, RefusesAnotherTemplate) {
+/// What a chat with this template ends with, "rendered" where it does not fail.
+std::string refusal(const char* chat_template) {
   Vocabulary vocabulary = small_vocabulary();
+  vocabulary.chat_template = chat_template;
   const Messages messages = {{"user", "x"}};
-  for (const char* text : {"", "{{ messages }}"}) {
-    vocabulary.chat_template = text;
-    try {
-      render_chat(Tokenizer(vocabulary), messages, Thinking::on);
-      ADD_FAILURE() << "rendered with the template \"" << text << '"';
-    } catch (const Error& error) {
-      EXPECT_EQ(error.kind(), ErrorKind::unsupported);
-    }
+  try {
+    render_chat(Tokenizer(vocabulary), messages, Thinking::on);
+    return "rendered";
+  } catch (const Error& error) {
+    return error.what();
   }
+}
+
+TEST(Chat, SaysWhyAModelCannotChat) {
+  EXPECT_EQ(refusal("{{ messages[0].content }}"), "rendered");
+  EXPECT_NE(refusal("").find("no chat template"), std::string::npos);
+  EXPECT_NE(refusal("a\n{% if %}").find("can't be used: line 2"), std::string::npos);
+  EXPECT_NE(refusal("{% include 'x' %}").find("the block include"), std::string::npos);
+  EXPECT_NE(refusal("\n\n{{ raise_exception('not today') }}").find("line 3: not today"), std::string::npos);
+  EXPECT_NE(
+      refusal("{% for i in range(99999) %}{% for j in range(99999) %}{% endfor %}{% endfor %}").find("steps"),
+      std::string::npos);
+}
+
+/// The names of the tokens that end a reply under a template, the vocabulary's own end aside.
+std::vector<std::string> template_ends(const std::string& chat_template) {
+  Vocabulary vocabulary = small_vocabulary();
+  for (const char* name : {"<|turn|>", "<|over|>", "<|start|>", "<|channel|>", "<|message|>", "<|return|>"}) {
+    vocabulary.tokens.emplace_back(name);
+    vocabulary.types.push_back(TokenType::control);
+  }
+  vocabulary.chat_template = chat_template;
+  const Tokenizer tokenizer(vocabulary);
+  const ChatFormat format(tokenizer);
+  std::vector<std::string> names;
+  for (int32_t id = 0; id < tokenizer.size(); ++id) {
+    if (format.ends_reply(id)) names.emplace_back(tokenizer.bytes(id));
+  }
+  return names;
+}
+
+TEST(Chat, EndsOfATurnComeFromTheTemplate) {
+  using Names = std::vector<std::string>;
+  EXPECT_EQ(template_ends(""), (Names{"<|end|>"}));
+  EXPECT_EQ(template_ends(kTernChatTemplate), (Names{"<|end|>"}));
+  EXPECT_EQ(
+      template_ends("{% for m in messages %}<|turn|>{{ m.role }}\n{{ m.content }}\n<|over|>\n{% endfor %}"),
+      (Names{"<|end|>", "<|over|>"}));
+  // Nothing is written after an answer but the next turn.
+  EXPECT_EQ(template_ends("{% for m in messages %}<|turn|>{{ m.content }}{% endfor %}"),
+            (Names{"<|end|>", "<|turn|>"}));
+  // The user's text is no end, whatever it says; nor is thinking that opens.
+  EXPECT_EQ(template_ends("{% for m in messages %}{{ m.content }}<think>{% endfor %}"), (Names{"<|end|>"}));
+  // In channels a message's end is not the reply's.
+  EXPECT_EQ(
+      template_ends("{% for m in messages %}<|start|>{{ m.role }}<|channel|>final<|message|>{{ m.content }}"
+                    "{{ '<|return|>' if loop.last and m.role == 'assistant' else '<|end|>' }}{% endfor %}"),
+      (Names{"<|return|>"}));
 }
 
 TEST(Chat, TernsVocabularyHasItsTokens) {
