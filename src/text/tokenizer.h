@@ -31,10 +31,6 @@ class Tokenizer {
   /// the text only with `parse_special`; without it they are text as any other, and none comes out. A byte
   /// that is not part of well-formed UTF-8 is encoded alone.
   std::vector<int32_t> encode(std::string_view text, bool parse_special = false) const;
-  /// The same, special tokens recognised where they lie wholly inside one of the `trusted` spans (sorted, not
-  /// overlapping).
-  std::vector<int32_t> encode(std::string_view text, std::span<const TextSpan> trusted) const;
-
   /// The same for text that is trusted in parts: a special token is recognised only where all of it lies in
   /// one of the spans (ascending, disjoint; adjacent ones count as one). What stands between the recognised
   /// ones is one plain text, across the borders of spans. Throws Error{internal} for spans that are out of
