@@ -2,9 +2,13 @@
 
 #include <algorithm>
 #include <cmath>
+#include <cstring>
+#include <span>
 
 #include "base/error.h"
 #include "base/rng.h"
+#include "quant/blocks.h"
+#include "quant/values.h"
 
 namespace tern {
 
@@ -155,8 +159,11 @@ std::vector<std::byte> TinyFile::bytes() const {
     if (const auto* text = std::get_if<std::string>(&value)) writer.add_string(key, *text);
   }
   for (const TinyTensor& tensor : tensors) {
-    std::vector<std::byte> data(row_bytes(tensor.type, tensor.values.size()));
-    encode(tensor.type, tensor.values.data(), tensor.values.size(), data.data());
+    std::vector<std::byte> data = tensor.blocks;
+    if (data.empty()) {
+      data.resize(row_bytes(tensor.type, tensor.values.size()));
+      encode(tensor.type, tensor.values.data(), tensor.values.size(), data.data());
+    }
     writer.add_tensor(tensor.name, tensor.type, tensor.dims, std::move(data));
   }
   return writer.bytes();
@@ -166,6 +173,66 @@ TinyFile tiny_file(const TinyConfig& config) {
   return Maker(config).make();
 }
 
+namespace {
+
+uint8_t nearest_iq4(float x) {
+  const auto closer = [&](int8_t a, int8_t b) { return std::fabs(x - a) < std::fabs(x - b); };
+  return static_cast<uint8_t>(std::min_element(std::begin(iq4_values), std::end(iq4_values), closer) - iq4_values);
+}
+
+float greatest(const float* x, size_t n) {
+  float most = 0;
+  for (size_t i = 0; i < n; ++i) most = std::max(most, std::fabs(x[i]));
+  return most;
+}
+
+void pack_iq4(const float* x, float scale, uint8_t* qs) {
+  const float inverse = scale > 0 ? 1 / scale : 0;
+  for (size_t i = 0; i < 16; ++i) {
+    qs[i] = static_cast<uint8_t>(nearest_iq4(x[i] * inverse) | nearest_iq4(x[i + 16] * inverse) << 4);
+  }
+}
+
+void pack_block(const float* x, BlockIQ4_NL& block) {
+  block.d = f32_to_f16(greatest(x, 32) / 127);
+  pack_iq4(x, f16_to_f32(block.d), block.qs);
+}
+
+void pack_block(const float* x, BlockIQ4_XS& block) {
+  block.d = f32_to_f16(greatest(x, 256) / (127 * 31));
+  const float d = f16_to_f32(block.d);
+  for (size_t part = 0; part < 8; ++part) {
+    const float* at = x + part * 32;
+    const int scale = std::clamp(static_cast<int>(std::lround(greatest(at, 32) / 127 / d)), 1, 31);
+    const int six = scale + 32;
+    block.scales_l[part / 2] |= static_cast<uint8_t>((six & 15) << part % 2 * 4);
+    block.scales_h[part / 4] |= static_cast<uint8_t>(six >> 4 << part % 4 * 2);
+    pack_iq4(at, d * static_cast<float>(scale), block.qs + part * 16);
+  }
+}
+
+template <typename Block>
+std::vector<std::byte> pack_blocks(std::span<const float> values) {
+  std::vector<std::byte> data(values.size() / Block::size * sizeof(Block));
+  for (size_t b = 0; b < values.size() / Block::size; ++b) {
+    Block block = {};
+    pack_block(values.data() + b * Block::size, block);
+    std::memcpy(data.data() + b * sizeof(Block), &block, sizeof(Block));
+  }
+  return data;
+}
+
+/// Also the types that tern does not encode, plainly.
+std::vector<std::byte> encode_any(DType type, std::span<const float> values) {
+  if (type == DType::iq4_nl) return pack_blocks<BlockIQ4_NL>(values);
+  if (type == DType::iq4_xs) return pack_blocks<BlockIQ4_XS>(values);
+  std::vector<std::byte> data(row_bytes(type, values.size()));
+  encode(type, values.data(), values.size(), data.data());
+  return data;
+}
+
+}  // namespace
+
 void convert(TinyFile& file, const std::function<DType(size_t index)>& choose) {
   size_t index = 0;
   for (TinyTensor& tensor : file.tensors) {
@@ -174,15 +241,19 @@ void convert(TinyFile& file, const std::function<DType(size_t index)>& choose) {
     const DType type = choose(index++);
     if (tensor.dims[0] % traits(type).block_size != 0) continue;
     tensor.type = type;
-    std::vector<std::byte> data(row_bytes(type, tensor.values.size()));
-    encode(type, tensor.values.data(), tensor.values.size(), data.data());
+    std::vector<std::byte> data = encode_any(type, tensor.values);
     decode(type, data.data(), tensor.values.size(), tensor.values.data());
+    // Encoding blocks once more need not give the same ones.
+    if (traits(type).block_size > 1) tensor.blocks = std::move(data);
   }
 }
 
 TinyFile dequantised(const TinyFile& file) {
   TinyFile plain = file;
-  for (TinyTensor& tensor : plain.tensors) tensor.type = DType::f32;
+  for (TinyTensor& tensor : plain.tensors) {
+    tensor.type = DType::f32;
+    tensor.blocks.clear();
+  }
   return plain;
 }
 

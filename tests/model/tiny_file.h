@@ -17,6 +17,7 @@ struct TinyTensor {
   std::vector<uint64_t> dims;  ///< the contiguous one first
   std::vector<float> values;
   DType type = DType::f32;
+  std::vector<std::byte> blocks;  ///< the encoded values where `type` has blocks
 };
 
 using TinyValue = std::variant<uint32_t, float, bool, std::string>;

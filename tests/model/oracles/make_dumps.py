@@ -256,7 +256,8 @@ HF_NAMES = {'attn_norm': 'input_layernorm', 'ffn_norm': 'post_attention_layernor
             'shared_down': 'mlp.shared_experts.down_proj'}
 
 
-def transformers_logits(c, w, tokens, vocab):
+def filled_model(c, w, vocab):
+    """transformers' model with the weights w."""
     model = transformers_model(c, vocab)
     state = {'model.embed_tokens.weight': w['embed'], 'model.norm.weight': w['norm'],
              'lm_head.weight': w['embed'] if c['tied'] else w['output']}
@@ -269,8 +270,12 @@ def transformers_logits(c, w, tokens, vocab):
             if c['bias']:
                 state[p + 'mlp.gate.e_score_correction_bias'] = w[f'{i}.bias']
     model.load_state_dict(state, strict=True)
+    return model
+
+
+def transformers_logits(c, w, tokens, vocab):
     with torch.no_grad():
-        return model(tokens[None]).logits[0]
+        return filled_model(c, w, vocab)(tokens[None]).logits[0]
 
 
 # ---- GGUF
