@@ -1,5 +1,5 @@
-// What kernels.h promises of block formats, computed from the file's blocks without packing: every table must give
-// these bits.
+// What kernels.h promises of block formats, computed from the file's blocks without packing: every table must
+// give these bits.
 #include <cmath>
 
 #include "quant/blocks.h"
@@ -135,7 +135,8 @@ TEST_P(Formula, IsWhatComesOutBitForBit) {
       });
     }
     ASSERT_TRUE(same(run_matmul(table(), w, x, most), expected)) << traits(type).name;
-    const std::vector<float> first(x.begin(), x.begin() + cols), first_expected(expected.begin(), expected.begin() + rows);
+    const std::vector<float> first(x.begin(), x.begin() + cols),
+        first_expected(expected.begin(), expected.begin() + rows);
     ASSERT_TRUE(same(run_matmul(table(), w, first, 1), first_expected)) << traits(type).name;
   }
 }
