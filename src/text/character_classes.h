@@ -1,4 +1,5 @@
-// What pre-tokenizers ask of a character, one table for all of Unicode (14.0, as Debian 12's PCRE2 has it).
+// What pre-tokenizers ask of a character, one table for all of Unicode (15.0, as Debian 12's utf8proc has
+// it).
 #pragma once
 
 #include <cstdint>

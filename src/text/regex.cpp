@@ -28,7 +28,7 @@ using MatchContext = std::unique_ptr<pcre2_match_context, Freer<pcre2_match_cont
 constexpr uint32_t kMatchSteps = 50'000'000;
 
 // All matches of a text; patterns that real files have need a fiftieth of it.
-constexpr double kSeconds = 2, kSecondsPerByte = 2e-6;
+constexpr double kSeconds = 1, kSecondsPerByte = 2e-6;
 
 std::string message(int code) {
   std::array<PCRE2_UCHAR, 256> text{};

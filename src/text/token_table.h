@@ -8,8 +8,8 @@
 
 namespace tern {
 
-/// A hash table with open addressing that is filled once, at most half full. The bytes are the caller's and must
-/// stay where they are.
+/// A hash table with open addressing that is filled once, at most half full. The bytes are the caller's and
+/// must stay where they are.
 class TokenTable {
  public:
   /// For at most `capacity` tokens.
