@@ -15,6 +15,8 @@ namespace tern::app {
 void add_run(CLI::App& app);
 void add_serve(CLI::App& app);
 void add_inspect(CLI::App& app);
+void add_convert(CLI::App& app);
+void add_quantize(CLI::App& app);
 void add_eval(CLI::App& app);
 void add_train(CLI::App& app);
 void add_tokenize(CLI::App& app);  // and detokenize
