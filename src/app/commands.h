@@ -16,6 +16,8 @@ void add_run(CLI::App& app);
 void add_serve(CLI::App& app);
 void add_render(CLI::App& app);
 void add_inspect(CLI::App& app);
+void add_convert(CLI::App& app);
+void add_quantize(CLI::App& app);
 void add_eval(CLI::App& app);
 void add_train(CLI::App& app);
 void add_tokenize(CLI::App& app);  // and detokenize

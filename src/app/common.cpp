@@ -5,6 +5,7 @@
 #include "app/commands.h"
 #include "base/checked.h"
 #include "base/error.h"
+#include "model/hf_folder.h"
 
 extern "C" {
 extern const std::byte tern_model_begin[];
@@ -18,7 +19,8 @@ GgufFile embedded_model() {
 }
 
 void ModelArguments::add_to(CLI::App& command) {
-  command.add_option("-m,--model", path, "GGUF file to run (default: the embedded model)");
+  command.add_option("-m,--model", path,
+                     "GGUF file or Hugging Face folder to run (default: the embedded model)");
   command
       .add_option("--isa", isa,
                   "Force an instruction set: scalar, avx2, avx512, avx512_bf16 (default: the best one here)")
@@ -28,7 +30,7 @@ void ModelArguments::add_to(CLI::App& command) {
 }
 
 GgufFile ModelArguments::open() const {
-  return path.empty() ? embedded_model() : GgufFile::open(path);
+  return path.empty() ? embedded_model() : open_model_file(path);
 }
 
 void ModelArguments::apply(EngineOptions& options) const {
@@ -37,7 +39,9 @@ void ModelArguments::apply(EngineOptions& options) const {
 }
 
 std::string ModelArguments::name() const {
-  return path.empty() ? "tern-search" : std::filesystem::path(path).stem().string();
+  if (path.empty()) return "tern-search";
+  if (!is_hf_folder(path)) return std::filesystem::path(path).stem().string();
+  return std::filesystem::weakly_canonical(path + "/config.json").parent_path().filename().string();
 }
 
 uint64_t parse_size(const std::string& text) {

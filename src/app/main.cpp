@@ -25,6 +25,8 @@ constexpr const char* kFooter = R"(Examples:
   tern serve --port 8080                       OpenAI API on http://127.0.0.1:8080/v1
   tern render -m model.gguf < request.json     the prompt that a chat request becomes
   tern inspect model.gguf                      what is in a file, and the memory it will take
+  tern convert FOLDER model.gguf               a Hugging Face folder as one GGUF file
+  tern quantize model.gguf small.gguf --type q4_k_m
   tern tokenize -m model.gguf <text            the ids of a text
   tern eval search --n 500                     how well the embedded model answers, beside a baseline
   tern train search --config configs/search.toml --out runs/search
@@ -43,6 +45,8 @@ int main(int argc, char** argv) {
   app::add_serve(app);
   app::add_render(app);
   app::add_inspect(app);
+  app::add_convert(app);
+  app::add_quantize(app);
   app::add_eval(app);
   app::add_train(app);
   app::add_tokenize(app);

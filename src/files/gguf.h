@@ -81,6 +81,9 @@ class GgufFile {
   /// Throws Error{bad_input} for a key or a tensor that is there twice.
   static GgufFile assemble(std::string name, std::vector<std::pair<std::string, GgufValue>> metadata,
                            std::vector<GgufTensor> tensors, std::shared_ptr<const void> keep);
+  /// Says that an assembled file stands for a Hugging Face folder, which holds its vocabulary.
+  void set_folder(std::string folder) { folder_ = std::move(folder); }
+  const std::string& folder() const { return folder_; }  ///< empty for a GGUF file
 
   const std::string& name() const { return name_; }
   uint32_t version() const { return version_; }        ///< 0 for an assembled one
@@ -111,7 +114,7 @@ class GgufFile {
   GgufFile() = default;
   static GgufFile open_one(const std::string& path);
   void erase_key(std::string_view key);
-  std::string name_;
+  std::string name_, folder_;
   uint32_t version_ = 0;
   std::shared_ptr<const void> keep_;  ///< what the tensors' bytes lie in
   uint64_t file_bytes_ = 0;

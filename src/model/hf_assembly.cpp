@@ -149,9 +149,10 @@ void add_fused(HfAssembly& to, const std::string& prefix, const std::string& fro
   const uint64_t both = checked_mul(2, ff, "expert rows");
   const HfRows gate_up = to.tensors().get(from + "gate_up_proj", {experts, both, hidden});
   const auto half = [&](const char* part, uint64_t first) {
-    to.gather(prefix + part + "_exps.weight", {hidden, ff, experts}, {gate_up}, [ff, both, first](uint64_t row) {
-      return std::pair<size_t, uint64_t>(0, row / ff * both + first + row % ff);
-    });
+    to.gather(prefix + part + "_exps.weight", {hidden, ff, experts}, {gate_up},
+              [ff, both, first](uint64_t row) {
+                return std::pair<size_t, uint64_t>(0, row / ff * both + first + row % ff);
+              });
   };
   half("gate", 0);
   half("up", ff);

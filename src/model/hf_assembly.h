@@ -88,8 +88,8 @@ uint64_t head_dim(const HfConfig& config);
 
 /// What a family's RoPE may ask for beside a base frequency and linear scaling.
 struct HfRopeRules {
-  bool llama3 = false;           ///< rope_freqs.weight as for Llama 3.x
-  bool mscale = false;           ///< DeepSeek's YaRN with mscale = mscale_all_dim
+  bool llama3 = false;            ///< rope_freqs.weight as for Llama 3.x
+  bool mscale = false;            ///< DeepSeek's YaRN with mscale = mscale_all_dim
   bool yarn_untruncated = false;  ///< gpt-oss: the ramp's ends are not rounded to whole pairs
 };
 

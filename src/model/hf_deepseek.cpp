@@ -54,11 +54,13 @@ void add_gate_keys(HfAssembly& to, const Sizes& s, bool v3) {
   const std::string method = config.string_or("topk_method", v3 ? "noaux_tc" : "greedy");
   const bool grouped = v3 || method == "group_limited_greedy";
   if (v3 ? method != "noaux_tc" : !grouped && method != "greedy") {
-    config.refuse("topk_method", v3 ? "tern runs \"noaux_tc\" only" : "tern runs \"greedy\" and \"group_limited_greedy\"");
+    config.refuse("topk_method",
+                  v3 ? "tern runs \"noaux_tc\" only" : "tern runs \"greedy\" and \"group_limited_greedy\"");
   }
   const double scale = config.float_or("routed_scaling_factor", v3 ? 2.5 : 1.0);
   const bool normalise = config.bool_or("norm_topk_prob", v3);
-  if (!v3 && normalise) config.refuse("norm_topk_prob", "DeepSeek-V2 then leaves the scale out, GGUF does not");
+  if (!v3 && normalise)
+    config.refuse("norm_topk_prob", "DeepSeek-V2 then leaves the scale out, GGUF does not");
   to.key("expert_count", s.experts);
   to.key("expert_used_count", config.get_uint("num_experts_per_tok"));
   to.key("expert_weights_scale", scale);
@@ -86,7 +88,8 @@ void add_keys(HfAssembly& to, const Sizes& s, bool v3) {
   if (s.drafts > 0) to.key("nextn_predict_layers", s.drafts);
 }
 
-/// kv_b {heads (nope + v), rank} apart: the keys' half transposed to {nope, rank} a head, the values' as it is.
+/// kv_b {heads (nope + v), rank} apart: the keys' half transposed to {nope, rank} a head, the values' as it
+/// is.
 void add_kv_b(HfAssembly& to, const Sizes& s, const std::string& name, const std::string& from) {
   const uint64_t nope = s.nope, rank = s.kv_rank, v = s.v, both = s.nope + s.v;
   const HfRows source = to.tensors().get(from, {checked_mul(s.heads, both, "kv_b rows"), rank});
@@ -94,9 +97,8 @@ void add_kv_b(HfAssembly& to, const Sizes& s, const std::string& name, const std
     const uint64_t head = i / nope / rank;
     return (head * both + i % nope) * rank + i / nope % rank;
   });
-  to.gather(name + "attn_v_b.weight", {rank, v, s.heads}, {source}, [=](uint64_t row) {
-    return std::pair<size_t, uint64_t>(0, row / v * both + nope + row % v);
-  });
+  to.gather(name + "attn_v_b.weight", {rank, v, s.heads}, {source},
+            [=](uint64_t row) { return std::pair<size_t, uint64_t>(0, row / v * both + nope + row % v); });
 }
 
 void add_attention(HfAssembly& to, const Sizes& s, const std::string& name, const std::string& from) {
@@ -111,7 +113,8 @@ void add_attention(HfAssembly& to, const Sizes& s, const std::string& name, cons
   to.matrix(name + "attn_kv_a_mqa.weight", from + "kv_a_proj_with_mqa.weight", s.kv_rank + s.rope, s.hidden);
   to.exact(name + "attn_kv_a_norm.weight", from + "kv_a_layernorm.weight", {s.kv_rank});
   add_kv_b(to, s, name, from + "kv_b_proj.weight");
-  to.matrix(name + "attn_output.weight", from + "o_proj.weight", s.hidden, checked_mul(s.heads, s.v, "heads"));
+  to.matrix(name + "attn_output.weight", from + "o_proj.weight", s.hidden,
+            checked_mul(s.heads, s.v, "heads"));
 }
 
 void add_moe(HfAssembly& to, const Sizes& s, bool v3, const std::string& name, const std::string& from) {

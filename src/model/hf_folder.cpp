@@ -85,13 +85,15 @@ std::map<std::string, std::set<std::string>> read_index(const std::string& path)
   std::map<std::string, std::set<std::string>> files;
   for (const auto& [tensor, file] : map->items()) {
     if (!file.is_string() || fs::path(file.get<std::string>()).filename() != file.get<std::string>())
-      fail(ErrorKind::bad_input, "{}: tensor {}: expected the name of a file in the folder", path, printable(tensor));
+      fail(ErrorKind::bad_input, "{}: tensor {}: expected the name of a file in the folder", path,
+           printable(tensor));
     files[file.get<std::string>()].insert(tensor);
   }
   return files;
 }
 
-void check_against_index(const SafetensorsFile& file, const std::string& path, const std::set<std::string>& tensors) {
+void check_against_index(const SafetensorsFile& file, const std::string& path,
+                         const std::set<std::string>& tensors) {
   for (const std::string& tensor : tensors) file.tensor(tensor);  // throws where it is missing
   for (const auto& [tensor, content] : file.tensors()) {
     if (!tensors.contains(tensor)) {
@@ -150,7 +152,9 @@ GgufFile open_hf_folder(const std::string& folder) {
   const HfConfig config = HfConfig::parse(read_file(path, most_config_bytes), path);
   family_of(config);  // before the weights: a folder of another kind is refused for what it is
   auto files = std::make_shared<std::vector<SafetensorsFile>>(open_weights(folder));
-  return assemble_hf(folder, config, *files, files);
+  GgufFile file = assemble_hf(folder, config, *files, files);
+  file.set_folder(folder);
+  return file;
 }
 
 GgufFile open_model_file(const std::string& path) {

@@ -23,7 +23,8 @@ Sizes read_sizes(const HfConfig& config) {
   s.heads = config.get_uint("num_attention_heads");
   s.kv_heads = config.get_uint("num_key_value_heads");
   s.width = config.get_uint("head_dim");
-  s.experts = config.has("num_local_experts") ? config.get_uint("num_local_experts") : config.get_uint("num_experts");
+  s.experts =
+      config.has("num_local_experts") ? config.get_uint("num_local_experts") : config.get_uint("num_experts");
   s.ff = config.get_uint("intermediate_size");
   return s;
 }
@@ -55,7 +56,8 @@ void add_attention(HfAssembly& to, const Sizes& s, const std::string& name, cons
   const uint64_t q = checked_mul(s.heads, s.width, "query rows");
   const uint64_t kv = checked_mul(s.kv_heads, s.width, "key rows");
   const auto project = [&](const char* part, const char* source, uint64_t rows, uint64_t cols) {
-    to.matrix(fmt::format("{}attn_{}.weight", name, part), fmt::format("{}{}_proj.weight", from, source), rows, cols);
+    to.matrix(fmt::format("{}attn_{}.weight", name, part), fmt::format("{}{}_proj.weight", from, source),
+              rows, cols);
     to.exact(fmt::format("{}attn_{}.bias", name, part), fmt::format("{}{}_proj.bias", from, source), {rows});
   };
   project("q", "q", q, s.hidden);
@@ -77,8 +79,8 @@ void repack_block(const std::byte* from, std::byte scale, std::byte* to) {
 }
 
 /// Every `step`th of the source's rows from `first`: gate and up lie interleaved.
-void add_mxfp4(HfAssembly& to, const std::string& name, const std::string& from, const Sizes& s, uint64_t rows,
-               uint64_t cols, uint64_t first, uint64_t step) {
+void add_mxfp4(HfAssembly& to, const std::string& name, const std::string& from, const Sizes& s,
+               uint64_t rows, uint64_t cols, uint64_t first, uint64_t step) {
   if (cols % block != 0) {
     fail(ErrorKind::bad_input, "{}: tensor {}: expected rows of a multiple of {} weights, found {}",
          to.tensors().name(), from, block, cols);
@@ -98,8 +100,8 @@ void add_mxfp4(HfAssembly& to, const std::string& name, const std::string& from,
 }
 
 /// {experts, in, out} of the checkpoint, transposed; every `step`th output from `first`.
-void add_transposed(HfAssembly& to, const std::string& name, const HfRows& source, const Sizes& s, uint64_t rows,
-                    uint64_t cols, uint64_t first, uint64_t step) {
+void add_transposed(HfAssembly& to, const std::string& name, const HfRows& source, const Sizes& s,
+                    uint64_t rows, uint64_t cols, uint64_t first, uint64_t step) {
   to.elements(name, {cols, rows, s.experts}, source.type, source, [=](uint64_t i) {
     const uint64_t in_row = i / cols / rows * cols + i % cols, out_row = i / cols % rows;
     return in_row * rows * step + out_row * step + first;

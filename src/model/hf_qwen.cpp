@@ -46,7 +46,8 @@ void add_attention(HfAssembly& to, const Family& family, const std::string& name
   to.matrix(name + "attn_output.weight", from + "o_proj.weight", hidden, q);
 }
 
-void add_feed_forward(HfAssembly& to, const Family& family, const std::string& name, const std::string& from) {
+void add_feed_forward(HfAssembly& to, const Family& family, const std::string& name,
+                      const std::string& from) {
   const HfConfig& config = to.config();
   if (!family.moe) return add_gated(to, name + "ffn_", ".weight", from, config.get_uint("intermediate_size"));
   const uint64_t experts = config.get_uint("num_experts");

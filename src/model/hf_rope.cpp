@@ -91,7 +91,8 @@ void add_rope(HfAssembly& to, const HfRopeRules& rules, uint64_t dimension) {
   }
   config.expect_number("partial_rotary_factor", 1.0);
   rope.expect_number("partial_rotary_factor", 1.0);
-  const double base = rope.has("rope_theta") ? rope.get_float("rope_theta") : config.float_or("rope_theta", 10000.0);
+  const double base =
+      rope.has("rope_theta") ? rope.get_float("rope_theta") : config.float_or("rope_theta", 10000.0);
   to.key("rope.freq_base", positive(config, "rope_theta", base));
   const char* type_key = rope.has("rope_type") ? "rope_type" : "type";
   const std::string type = rope.string_or(type_key, "default");
@@ -104,7 +105,8 @@ void add_rope(HfAssembly& to, const HfRopeRules& rules, uint64_t dimension) {
   } else if (type == "llama3" && rules.llama3) {
     add_llama3(to, rope, base, dimension);
   } else {
-    rope.refuse(type_key, fmt::format("tern runs default, linear{} and yarn", rules.llama3 ? ", llama3" : ""));
+    rope.refuse(type_key,
+                fmt::format("tern runs default, linear{} and yarn", rules.llama3 ? ", llama3" : ""));
   }
 }
 

@@ -119,7 +119,8 @@ HfRows HfTensors::get(const std::string& tensor, const Shape& shape) {
   }
   if (entry.tensor->dtype != fp8 || shape.size() != 2 || block_rows_ == 0) {
     fail(ErrorKind::unsupported,
-         "{}: tensor {}: {}: expected F32, F16, BF16, or F8_E4M3 matrices with a weight_block_size in config.json",
+         "{}: tensor {}: {}: expected F32, F16, BF16, or F8_E4M3 matrices with a weight_block_size in "
+         "config.json",
          name_, printable(tensor), printable(entry.tensor->dtype));
   }
   rows.type = DType::bf16;

@@ -22,7 +22,7 @@ struct HfRows {
   uint64_t rows = 0, cols = 0;
   std::span<const std::byte> data;
   const MappedFile* mapping = nullptr;
-  const SafeTensor* scales = nullptr;          ///< FP8: {ceil(rows / block), ceil(cols / block)}, F32 or BF16
+  const SafeTensor* scales = nullptr;  ///< FP8: {ceil(rows / block), ceil(cols / block)}, F32 or BF16
   uint64_t block_rows = 0, block_cols = 0;
 
   uint64_t row_bytes() const { return cols * traits(type).block_bytes; }

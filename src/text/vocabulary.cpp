@@ -163,6 +163,7 @@ std::optional<int32_t> Vocabulary::find(std::string_view bytes) const {
 }
 
 Vocabulary read_vocabulary(const GgufFile& file) {
+  if (!file.folder().empty()) return read_hf_vocabulary(file.folder());
   const std::string model = file.get_string(kModel);
   if (model != "gpt2" && model != "llama") {
     fail(ErrorKind::unsupported,

@@ -67,7 +67,8 @@ struct Vocabulary {
   std::optional<int32_t> find(std::string_view bytes) const;
 };
 
-/// Reads `tokenizer.*`. Throws Error{bad_input | unsupported} naming the file and key.
+/// Reads `tokenizer.*`, or read_hf_vocabulary() where the file stands for a folder. Throws Error{bad_input |
+/// unsupported} naming the file and key.
 Vocabulary read_vocabulary(const GgufFile& file);
 
 /// Reads tokenizer.json, tokenizer_config.json, generation_config.json, chat_template.jinja and, for the

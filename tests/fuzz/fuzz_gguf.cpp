@@ -21,7 +21,8 @@ void read_tensor(const GgufTensor& tensor, std::span<const std::byte> bytes) {
               tensor.data.data() + tensor.data.size() <= bytes.data() + bytes.size(),
           "tensor inside the file");
   constexpr size_t most_blocks = 4;
-  float weights[most_blocks * 32];
+  constexpr size_t widest_block = 256;
+  float weights[most_blocks * widest_block];
   const size_t blocks = std::min<size_t>(most_blocks, tensor.elements() / known->block_size);
   decode(known->type, tensor.data.data() + tensor.data.size() - blocks * known->block_bytes,
          blocks * known->block_size, weights);

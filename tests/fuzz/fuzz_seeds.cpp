@@ -10,6 +10,7 @@
 #include "base/atomic_file.h"
 #include "files/gguf.h"
 #include "tests/files/hostile.h"
+#include "tests/fuzz/model_seeds.h"
 #include "text/chat.h"
 
 namespace tern {
@@ -102,5 +103,7 @@ int main(int argc, char** argv) {
   tern::put_texts(folder / "fuzz_tokenizer");
   tern::put_vocabularies(folder / "fuzz_tokenizer");
   tern::put_requests(folder / "fuzz_request");
+  for (const auto& [name, bytes] : tern::config_seeds()) tern::put(folder / "fuzz_config", name, bytes);
+  for (const auto& [name, bytes] : tern::split_seeds()) tern::put(folder / "fuzz_split", name, bytes);
   return 0;
 }

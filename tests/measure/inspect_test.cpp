@@ -7,7 +7,11 @@
 
 #include "base/error.h"
 #include "engine/engine.h"
+#include "measure/bandwidth.h"
+#include "model/hf_folder.h"
+#include "tests/model/tiny_checkpoint.h"
 #include "tests/model/tiny_file.h"
+#include "tests/temporary_folder.h"
 
 namespace tern {
 namespace {
@@ -94,12 +98,12 @@ TEST(Inspect, AModelWithoutATokenizerDoesNotRun) {
 
 TEST(Inspect, ATokenizerOfAnotherKindIsNamed) {
   TinyFile file = tiny_file({});
-  file.keys.emplace_back("tokenizer.ggml.model", std::string("llama"));
+  file.keys.emplace_back("tokenizer.ggml.model", std::string("t5"));
   const Inspection found = inspect_bytes(file.bytes());
   EXPECT_NE(found.refused.find("the model could run, but tern can't use the file's tokenizer"),
             std::string::npos)
       << found.refused;
-  EXPECT_NE(found.refused.find("llama"), std::string::npos) << found.refused;
+  EXPECT_NE(found.refused.find("t5"), std::string::npos) << found.refused;
 }
 
 void expect_refused(const TinyFile& file, const std::string& why) {
@@ -138,6 +142,57 @@ TEST(Inspect, AbsurdSizesAreRefusedAndNotASmallNumber) {
   TinyFile rank = tiny_file({});
   rank.set("attention.kv_lora_rank", 4000000000u);
   expect_refused(rank, "kv_lora_rank");
+}
+
+TEST(Inspect, ATokenReadsTheExpertsItUsesAndNoDraftLayer) {
+  TinyFile file = tiny_file({.experts = 4, .used = 1, .groups = 1, .groups_used = 1});
+  const Inspection plain = inspect_bytes(file.bytes());
+  EXPECT_EQ(plain.bytes_per_token, 4 * plain.active_weights);
+  file.set("block_count", 3u);
+  file.set("nextn_predict_layers", 1u);
+  file.tensors.push_back({"blk.2.nextn.eh_proj.weight", {32, 32}, std::vector<float>(32 * 32)});
+  EXPECT_EQ(inspect_bytes(file.bytes()).bytes_per_token, plain.bytes_per_token);
+}
+
+TEST(Inspect, SpeedIsBandwidthOverWhatATokenReads) {
+  Inspection found = inspect_bytes(tiny_file({}).bytes());
+  EXPECT_EQ(decode_speed(found, 0), 0);  // not measured
+  found.read_bandwidth = 1e9;
+  EXPECT_DOUBLE_EQ(decode_speed(found, 0), 1e9 / static_cast<double>(found.bytes_per_token));
+  const double both = static_cast<double>(found.bytes_per_token + 100 * found.cache_bytes_per_token);
+  EXPECT_DOUBLE_EQ(decode_speed(found, 100), 1e9 / both);
+  EXPECT_NE(to_text(found).find("1.0 GB/s"), std::string::npos) << to_text(found);
+}
+
+TEST(Inspect, SaysWhetherItFits) {
+  Inspection found = inspect_bytes(tiny_file({}).bytes());
+  EXPECT_EQ(fit_of(found), Fit::unknown);
+  EXPECT_TRUE(to_json(found)["machine"].is_null());
+  found.memory_available = found.weights_memory + found.cache_memory;
+  EXPECT_EQ(fit_of(found), Fit::all_sequences);
+  --found.memory_available;
+  EXPECT_EQ(fit_of(found), Fit::one_sequence);
+  found.memory_available = found.weights_memory + found.cache_full_context - 1;
+  EXPECT_EQ(fit_of(found), Fit::no);
+  EXPECT_EQ(to_json(found)["machine"]["fits"], "no");
+  EXPECT_NE(to_text(found).find("does not fit"), std::string::npos) << to_text(found);
+}
+
+TEST(Inspect, AFolderIsShownAsOne) {
+  const TemporaryFolder folder;
+  tiny_deepseek_v3().write(folder / "m");
+  const Inspection found = inspect(open_hf_folder(folder / "m"));
+  EXPECT_EQ(found.gguf_version, 0u);
+  EXPECT_EQ(found.draft_layers, 1u);
+  EXPECT_GT(found.types.at("F32").bytes, 0u);
+  EXPECT_NE(found.refused.find("tokenizer.json"), std::string::npos) << found.refused;
+  EXPECT_NE(to_text(found).find("Hugging Face folder"), std::string::npos);
+}
+
+TEST(Bandwidth, IsThatOfMemory) {
+  const double measured = measure_read_bandwidth(1, 0.01);
+  EXPECT_GT(measured, 1e8);
+  EXPECT_LT(measured, 1e13);
 }
 
 TEST(Inspect, TextNamesWhatAPersonLooksFor) {

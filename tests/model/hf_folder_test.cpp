@@ -59,7 +59,8 @@ TEST(HfFolder, DeepseekV3HasTheKeysOfTheConverter) {
                                                       {"vocab_size", 20}};
   EXPECT_EQ(file.get_string("general.architecture"), "deepseek2");
   EXPECT_EQ(file.get_string("general.name"), "tiny");
-  for (const auto& [key, value] : numbers) EXPECT_EQ(file.get_uint(std::string("deepseek2.") + key), value) << key;
+  for (const auto& [key, value] : numbers)
+    EXPECT_EQ(file.get_uint(std::string("deepseek2.") + key), value) << key;
   EXPECT_EQ(file.get_float("deepseek2.expert_weights_scale"), 2.5);
   EXPECT_TRUE(file.bool_or("deepseek2.expert_weights_norm", false));
   EXPECT_EQ(file.get_float("deepseek2.rope.freq_base"), 500000.0);
@@ -99,9 +100,11 @@ TEST(HfFolder, DeepseekV3HasTheTensorsOfTheConverter) {
   for (size_t head = 0; head < 3; ++head) {
     for (size_t r = 0; r < 16; ++r) {
       for (size_t i = 0; i < 8; ++i)
-        ASSERT_EQ(k_b[(head * 16 + r) * 8 + i], kv_b[(head * 14 + i) * 16 + r]) << head << " " << r << " " << i;
+        ASSERT_EQ(k_b[(head * 16 + r) * 8 + i], kv_b[(head * 14 + i) * 16 + r])
+            << head << " " << r << " " << i;
       for (size_t i = 0; i < 6; ++i)
-        ASSERT_EQ(v_b[(head * 6 + i) * 16 + r], kv_b[(head * 14 + 8 + i) * 16 + r]) << head << " " << r << " " << i;
+        ASSERT_EQ(v_b[(head * 6 + i) * 16 + r], kv_b[(head * 14 + 8 + i) * 16 + r])
+            << head << " " << r << " " << i;
     }
   }
   const std::vector<float> experts = floats_of(file.tensor("blk.1.ffn_up_exps.weight"));
@@ -162,8 +165,13 @@ TEST(HfFolder, FusedExpertsGiveTheSameTensors) {
 
 TEST(HfFolder, YarnOfDeepseekIsOneNumber) {
   TinyCheckpoint c = tiny_deepseek_v3();
-  c.config["rope_scaling"] = {{"type", "yarn"}, {"factor", 40}, {"beta_fast", 32}, {"beta_slow", 1}, {"mscale", 0.707},
-                              {"mscale_all_dim", 0.707}, {"original_max_position_embeddings", 4096}};
+  c.config["rope_scaling"] = {{"type", "yarn"},
+                              {"factor", 40},
+                              {"beta_fast", 32},
+                              {"beta_slow", 1},
+                              {"mscale", 0.707},
+                              {"mscale_all_dim", 0.707},
+                              {"original_max_position_embeddings", 4096}};
   const GgufFile file = c.assemble();
   EXPECT_EQ(file.get_string("deepseek2.rope.scaling.type"), "yarn");
   EXPECT_EQ(file.get_float("deepseek2.rope.scaling.factor"), 40);
@@ -186,7 +194,8 @@ TEST(HfFolder, LlamaPutsRotatedRowsSideBySide) {
   const size_t order[] = {0, 2, 1, 3, 4, 6, 5, 7};
   for (size_t row = 0; row < 8; ++row)
     for (size_t i = 0; i < 16; ++i) ASSERT_EQ(k[row * 16 + i], source[order[row] * 16 + i]) << row;
-  EXPECT_EQ(floats_of(file.tensor("blk.1.attn_v.weight")), c.values("model.layers.1.self_attn.v_proj.weight"));
+  EXPECT_EQ(floats_of(file.tensor("blk.1.attn_v.weight")),
+            c.values("model.layers.1.self_attn.v_proj.weight"));
 }
 
 TEST(HfFolder, HeadsMayBeOfAnotherWidth) {
@@ -198,8 +207,11 @@ TEST(HfFolder, HeadsMayBeOfAnotherWidth) {
 TEST(HfFolder, Llama3StretchesLongWavelengths) {
   TinyCheckpoint c = tiny_llama();
   c.config["head_dim"] = 4;
-  c.config["rope_scaling"] = {{"rope_type", "llama3"}, {"factor", 8.0}, {"low_freq_factor", 1.0},
-                              {"high_freq_factor", 4.0}, {"original_max_position_embeddings", 8192}};
+  c.config["rope_scaling"] = {{"rope_type", "llama3"},
+                              {"factor", 8.0},
+                              {"low_freq_factor", 1.0},
+                              {"high_freq_factor", 4.0},
+                              {"original_max_position_embeddings", 8192}};
   const std::vector<float> divisors = floats_of(c.assemble().tensor("rope_freqs.weight"));
   // Wavelengths 2 pi and 2 pi sqrt(500000) = 4443: the first is kept, the second lies between 2048 and 8192.
   const double smooth = (8192 / 4442.882938158366 - 1.0) / 3.0;
@@ -227,8 +239,11 @@ TEST(HfFolder, QwenKeepsBiasesNormsAndTiedEmbeddings) {
   EXPECT_EQ(two.find_tensor("output.weight"), nullptr);
   const TinyCheckpoint c = tiny_qwen3();
   const GgufFile three = c.assemble();
-  expect_tensors(three, {{"blk.1.attn_q_norm.weight", {6}}, {"blk.1.attn_k_norm.weight", {6}}, {"output.weight", {16, 20}}});
-  EXPECT_EQ(floats_of(three.tensor("blk.0.attn_q.weight")), c.values("model.layers.0.self_attn.q_proj.weight"));
+  expect_tensors(
+      three,
+      {{"blk.1.attn_q_norm.weight", {6}}, {"blk.1.attn_k_norm.weight", {6}}, {"output.weight", {16, 20}}});
+  EXPECT_EQ(floats_of(three.tensor("blk.0.attn_q.weight")),
+            c.values("model.layers.0.self_attn.q_proj.weight"));
   const GgufFile moe = tiny_qwen3moe().assemble();
   EXPECT_EQ(moe.get_uint("qwen3moe.expert_feed_forward_length"), 8u);
   expect_tensors(moe, {{"blk.1.ffn_gate_inp.weight", {16, 3}}, {"blk.1.ffn_down_exps.weight", {8, 16, 3}}});
@@ -247,7 +262,8 @@ TEST(HfFolder, GptOssTakesGateAndUpApart) {
                         {"blk.1.ffn_down_exps.weight", {32, 64, 3}}});
   const std::string from = "model.layers.1.mlp.experts.", to = "blk.1.ffn_";
   const std::vector<float> both = c.values(from + "gate_up_proj"), down = c.values(from + "down_proj");
-  const std::vector<float> gate = floats_of(file.tensor(to + "gate_exps.weight")), up = floats_of(file.tensor(to + "up_exps.weight"));
+  const std::vector<float> gate = floats_of(file.tensor(to + "gate_exps.weight")),
+                           up = floats_of(file.tensor(to + "up_exps.weight"));
   const std::vector<float> down_exps = floats_of(file.tensor(to + "down_exps.weight"));
   for (size_t e = 0; e < 3; ++e) {
     for (size_t f = 0; f < 32; ++f) {
@@ -258,7 +274,8 @@ TEST(HfFolder, GptOssTakesGateAndUpApart) {
       }
     }
   }
-  const std::vector<float> bias = c.values(from + "gate_up_proj_bias"), up_bias = floats_of(file.tensor(to + "up_exps.bias"));
+  const std::vector<float> bias = c.values(from + "gate_up_proj_bias"),
+                           up_bias = floats_of(file.tensor(to + "up_exps.bias"));
   for (size_t i = 0; i < up_bias.size(); ++i) ASSERT_EQ(up_bias[i], bias[2 * i + 1]);
 }
 
@@ -285,7 +302,8 @@ TEST(HfFolder, GptOssBlocksKeepTheirValuesInGgmlsOrder) {
 
 TEST(HfFolder, Fp8BlocksAreMultipliedByTheirScales) {
   TinyCheckpoint c = tiny_llama();
-  c.config["quantization_config"] = {{"quant_method", "fp8"}, {"fmt", "e4m3"}, {"weight_block_size", {10, 7}}};
+  c.config["quantization_config"] = {
+      {"quant_method", "fp8"}, {"fmt", "e4m3"}, {"weight_block_size", {10, 7}}};
   const std::string name = "model.layers.0.mlp.gate_proj.weight";  // {24, 16}: blocks of {10, 7} leave edges
   std::vector<std::byte> data(24 * 16);
   for (size_t i = 0; i < data.size(); ++i) data[i] = static_cast<std::byte>(i % 127);
@@ -299,8 +317,9 @@ TEST(HfFolder, Fp8BlocksAreMultipliedByTheirScales) {
   for (size_t row = 0; row < 24; ++row) {
     for (size_t col = 0; col < 16; ++col) {
       const size_t bits = (row * 16 + col) % 127;
-      const double value = bits < 8 ? static_cast<double>(bits) / 512
-                                    : std::ldexp(1 + static_cast<double>(bits % 8) / 8, static_cast<int>(bits / 8) - 7);
+      const double value =
+          bits < 8 ? static_cast<double>(bits) / 512
+                   : std::ldexp(1 + static_cast<double>(bits % 8) / 8, static_cast<int>(bits / 8) - 7);
       const double expected = value * scales[row / 10 * 3 + col / 7];
       ASSERT_NEAR(values[row * 16 + col], expected, expected / 256) << row << " " << col;
     }
@@ -350,7 +369,8 @@ TEST(HfFolder, AnIndexPointsIntoItsFolderOnly) {
       EXPECT_EQ(std::string(error.what()).find("root:"), std::string::npos);
     }
   }
-  for (const char* text : {"", "[]", "{", "{\"weight_map\": 3}", "{\"weight_map\": {}}", "{\"weight_map\": {\"a\": 3}}"}) {
+  for (const char* text :
+       {"", "[]", "{", "{\"weight_map\": 3}", "{\"weight_map\": {}}", "{\"weight_map\": {\"a\": 3}}"}) {
     write_file(index, text);
     expect_error(ErrorKind::bad_input, {"index.json"}, [&] { open_hf_folder(folder / "m"); });
   }
@@ -396,7 +416,8 @@ TEST(HfFolder, SwitchesThatChangeTheNumbersAreRefusedByName) {
     c.config[spoiled.key] = spoiled.value;
     SCOPED_TRACE(c.config["architectures"].dump() + spoiled.key);
     const bool nested = spoiled.value.is_object();
-    expect_error_range(ErrorKind::unsupported, std::vector<std::string>{nested ? "not supported" : spoiled.key},
+    expect_error_range(ErrorKind::unsupported,
+                       std::vector<std::string>{nested ? "not supported" : spoiled.key},
                        [&] { c.assemble(); });
   }
 }
@@ -443,9 +464,12 @@ TEST(HfFolder, AbsurdConfigsAreRefusedBeforeTheyCost) {
 
 TEST(HfConfig, TextThatIsNoConfigIsRefused) {
   const std::pair<ErrorKind, std::string> texts[] = {
-      {ErrorKind::bad_input, ""},           {ErrorKind::bad_input, "[]"},
-      {ErrorKind::bad_input, "{\"a\": "},   {ErrorKind::bad_input, "{\"a\": \"\xff\"}"},
-      {ErrorKind::limit, "{\"a\":" + std::string(100'000, '[')}, {ErrorKind::limit, std::string(5 << 20, ' ')}};
+      {ErrorKind::bad_input, ""},
+      {ErrorKind::bad_input, "[]"},
+      {ErrorKind::bad_input, "{\"a\": "},
+      {ErrorKind::bad_input, "{\"a\": \"\xff\"}"},
+      {ErrorKind::limit, "{\"a\":" + std::string(100'000, '[')},
+      {ErrorKind::limit, std::string(5 << 20, ' ')}};
   for (const auto& [kind, text] : texts) {
     expect_error(kind, {"c.json"}, [&, t = text] { HfConfig::parse(t, "c.json"); });
   }

@@ -49,7 +49,8 @@ void add_norms(TinyCheckpoint& to, const std::string& layer) {
   to.add(layer + "post_attention_layernorm.weight", {number(to, "hidden_size")});
 }
 
-void add_attention(TinyCheckpoint& to, const std::string& layer, uint64_t width, bool bias, bool output_bias) {
+void add_attention(TinyCheckpoint& to, const std::string& layer, uint64_t width, bool bias,
+                   bool output_bias) {
   const uint64_t hidden = number(to, "hidden_size"), heads = number(to, "num_attention_heads");
   const std::string attention = layer + "self_attn.";
   const std::pair<const char*, uint64_t> projections[] = {{"q", heads * width},
@@ -65,10 +66,17 @@ void add_attention(TinyCheckpoint& to, const std::string& layer, uint64_t width,
 
 TinyCheckpoint llama_like(const char* architecture) {
   TinyCheckpoint c;
-  c.config = {{"architectures", {architecture}}, {"hidden_size", 16},         {"intermediate_size", 24},
-              {"num_hidden_layers", 2},          {"num_attention_heads", 4},  {"num_key_value_heads", 2},
-              {"vocab_size", 20},                {"rms_norm_eps", 1e-5},      {"rope_theta", 500000.0},
-              {"max_position_embeddings", 64},   {"hidden_act", "silu"}};
+  c.config = {{"architectures", {architecture}},
+              {"hidden_size", 16},
+              {"intermediate_size", 24},
+              {"num_hidden_layers", 2},
+              {"num_attention_heads", 4},
+              {"num_key_value_heads", 2},
+              {"vocab_size", 20},
+              {"rms_norm_eps", 1e-5},
+              {"rope_theta", 500000.0},
+              {"max_position_embeddings", 64},
+              {"hidden_act", "silu"}};
   return c;
 }
 
@@ -136,12 +144,24 @@ void add_moe(TinyCheckpoint& c, const std::string& mlp, bool bias) {
 
 TinyCheckpoint tiny_deepseek(bool v3) {
   TinyCheckpoint c = llama_like(v3 ? "DeepseekV3ForCausalLM" : "DeepseekV2ForCausalLM");
-  c.config.update({{"hidden_size", 32},      {"num_attention_heads", 3},  {"num_key_value_heads", 3},
-                   {"kv_lora_rank", 16},     {"qk_nope_head_dim", 8},     {"qk_rope_head_dim", 4},
-                   {"v_head_dim", 6},        {"first_k_dense_replace", 1}, {"n_routed_experts", 4},
-                   {"n_shared_experts", 2},  {"num_experts_per_tok", 2},  {"moe_intermediate_size", 10},
-                   {"n_group", 2},           {"topk_group", 1},           {"routed_scaling_factor", 2.5},
-                   {"norm_topk_prob", v3},   {"moe_layer_freq", 1},       {"attention_bias", false}});
+  c.config.update({{"hidden_size", 32},
+                   {"num_attention_heads", 3},
+                   {"num_key_value_heads", 3},
+                   {"kv_lora_rank", 16},
+                   {"qk_nope_head_dim", 8},
+                   {"qk_rope_head_dim", 4},
+                   {"v_head_dim", 6},
+                   {"first_k_dense_replace", 1},
+                   {"n_routed_experts", 4},
+                   {"n_shared_experts", 2},
+                   {"num_experts_per_tok", 2},
+                   {"moe_intermediate_size", 10},
+                   {"n_group", 2},
+                   {"topk_group", 1},
+                   {"routed_scaling_factor", 2.5},
+                   {"norm_topk_prob", v3},
+                   {"moe_layer_freq", 1},
+                   {"attention_bias", false}});
   c.config["q_lora_rank"] = v3 ? nlohmann::json(12) : nlohmann::json(nullptr);
   c.config["topk_method"] = v3 ? "noaux_tc" : "group_limited_greedy";
   c.config["scoring_func"] = v3 ? "sigmoid" : "softmax";
@@ -168,7 +188,8 @@ void TinyCheckpoint::add(const std::string& name, std::vector<uint64_t> shape, c
   add_bytes(name, std::move(shape), dtype, std::move(data));
 }
 
-void TinyCheckpoint::add(const std::string& name, std::vector<uint64_t> shape, const std::vector<float>& floats) {
+void TinyCheckpoint::add(const std::string& name, std::vector<uint64_t> shape,
+                         const std::vector<float>& floats) {
   const auto* bytes = reinterpret_cast<const std::byte*>(floats.data());
   add_bytes(name, std::move(shape), "F32", {bytes, bytes + floats.size() * sizeof(float)});
 }
@@ -253,8 +274,13 @@ TinyCheckpoint tiny_qwen3() {
 
 TinyCheckpoint tiny_qwen3moe() {
   TinyCheckpoint c = llama_like("Qwen3MoeForCausalLM");
-  c.config.update({{"head_dim", 6}, {"num_experts", 3}, {"num_experts_per_tok", 2}, {"moe_intermediate_size", 8},
-                   {"norm_topk_prob", true}, {"decoder_sparse_step", 1}, {"mlp_only_layers", nlohmann::json::array()}});
+  c.config.update({{"head_dim", 6},
+                   {"num_experts", 3},
+                   {"num_experts_per_tok", 2},
+                   {"moe_intermediate_size", 8},
+                   {"norm_topk_prob", true},
+                   {"decoder_sparse_step", 1},
+                   {"mlp_only_layers", nlohmann::json::array()}});
   fill_llama_like(c, 6, false);
   add_head_norms(c, 6);
   for (int i = 0; i < 2; ++i) {
@@ -267,13 +293,18 @@ TinyCheckpoint tiny_qwen3moe() {
 
 TinyCheckpoint tiny_gpt_oss(bool blocks) {
   TinyCheckpoint c = llama_like("GptOssForCausalLM");
-  c.config.update({{"hidden_size", 64},         {"intermediate_size", 32},
-                   {"head_dim", 8},             {"num_local_experts", 3},
-                   {"num_experts_per_tok", 2},  {"sliding_window", 16},
-                   {"swiglu_limit", 7.0},       {"attention_bias", true},
+  c.config.update({{"hidden_size", 64},
+                   {"intermediate_size", 32},
+                   {"head_dim", 8},
+                   {"num_local_experts", 3},
+                   {"num_experts_per_tok", 2},
+                   {"sliding_window", 16},
+                   {"swiglu_limit", 7.0},
+                   {"attention_bias", true},
                    {"layer_types", {"sliding_attention", "full_attention"}}});
-  c.config["rope_scaling"] = {{"rope_type", "yarn"}, {"factor", 32.0}, {"beta_fast", 32.0}, {"beta_slow", 1.0},
-                              {"truncate", false}, {"original_max_position_embeddings", 4096}};
+  c.config["rope_scaling"] = {{"rope_type", "yarn"}, {"factor", 32.0},
+                              {"beta_fast", 32.0},   {"beta_slow", 1.0},
+                              {"truncate", false},   {"original_max_position_embeddings", 4096}};
   if (blocks) c.config["quantization_config"] = {{"quant_method", "mxfp4"}};
   add_embeddings(c);
   for (int i = 0; i < 2; ++i) {

@@ -1,0 +1,93 @@
+#include "base/memory.h"
+
+#include <algorithm>
+#include <fstream>
+#include <sstream>
+
+namespace tern {
+namespace {
+
+constexpr uint64_t unlimited = uint64_t{1} << 60;  // version 1 writes a number near 2^63 for no limit
+
+std::string read_text(const std::string& path) {
+  std::ifstream file(path);
+  std::ostringstream text;
+  text << file.rdbuf();
+  return text.str();
+}
+
+std::optional<uint64_t> read_number(const std::string& path) {
+  std::ifstream file(path);
+  uint64_t number = 0;
+  if (!(file >> number)) return std::nullopt;  // "max", or no such file
+  return number;
+}
+
+/// The number behind `key` in lines of "key number".
+uint64_t statistic(const std::string& path, const std::string& key) {
+  std::ifstream file(path);
+  std::string name;
+  for (uint64_t number = 0; file >> name >> number;) {
+    if (name == key) return number;
+  }
+  return 0;
+}
+
+std::optional<uint64_t> group_left(const std::string& folder) {
+  const auto v2 = read_number(folder + "/memory.max");
+  const auto limit = v2 ? v2 : read_number(folder + "/memory.limit_in_bytes");
+  if (!limit || *limit >= unlimited) return std::nullopt;
+  const uint64_t used = read_number(folder + (v2 ? "/memory.current" : "/memory.usage_in_bytes")).value_or(0);
+  const std::string statistics = folder + "/memory.stat";
+  const uint64_t cached = std::min(used, statistic(statistics, v2 ? "file" : "total_cache"));
+  return *limit - std::min(*limit, used - cached);
+}
+
+/// Where a line "ID:CONTROLLERS:PATH" may be mounted; nowhere if it has no memory controller.
+std::string mount_of(const std::string& root, const std::string& controllers) {
+  if (controllers.empty()) return root;
+  return ("," + controllers + ",").find(",memory,") == std::string::npos ? "" : root + "/memory";
+}
+
+}  // namespace
+
+std::optional<uint64_t> parse_mem_available(const std::string& meminfo) {
+  std::istringstream lines(meminfo);
+  for (std::string line; std::getline(lines, line);) {
+    std::istringstream words(line);
+    std::string name;
+    uint64_t kilobytes = 0;
+    if (words >> name >> kilobytes && name == "MemAvailable:" && kilobytes < unlimited / 1024) return kilobytes * 1024;
+  }
+  return std::nullopt;
+}
+
+std::optional<uint64_t> cgroup_memory_left(const std::string& root, const std::string& memberships) {
+  std::optional<uint64_t> least;
+  std::istringstream lines(memberships);
+  for (std::string line; std::getline(lines, line);) {
+    const size_t first = line.find(':');
+    const size_t second = first == std::string::npos ? first : line.find(':', first + 1);
+    if (second == std::string::npos) continue;
+    const std::string mount = mount_of(root, line.substr(first + 1, second - first - 1));
+    if (mount.empty()) continue;
+    std::string path = line.substr(second + 1);
+    if (path == "/") path.clear();
+    while (true) {  // from the group itself up to the mount
+      const auto left = group_left(mount + path);
+      if (left && (!least || *left < *least)) least = left;
+      const size_t slash = path.find_last_of('/');
+      if (slash == std::string::npos) break;
+      path.resize(slash);
+    }
+  }
+  return least;
+}
+
+uint64_t available_memory() {
+  const auto free = parse_mem_available(read_text("/proc/meminfo"));
+  const auto left = cgroup_memory_left("/sys/fs/cgroup", read_text("/proc/self/cgroup"));
+  return std::min(free.value_or(left.value_or(0)), left.value_or(UINT64_MAX));
+}
+
+}  // namespace tern

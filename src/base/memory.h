@@ -1,0 +1,22 @@
+// How much memory this process may really take.
+#pragma once
+
+#include <cstdint>
+#include <optional>
+#include <string>
+
+namespace tern {
+
+/// Bytes that can be taken without pushing anything out: the kernel's estimate (MemAvailable), or what the
+/// cgroup leaves where that is less. 0 where nobody knows.
+uint64_t available_memory();
+
+/// MemAvailable of a text like /proc/meminfo, in bytes.
+std::optional<uint64_t> parse_mem_available(const std::string& meminfo);
+
+/// What the memory limits leave to a process whose /proc/self/cgroup reads `memberships`, where the cgroup
+/// file systems are mounted under `root`: the least of its group's and of every group's above, by version 2
+/// (memory.max) and version 1. Page cache counts as free. Nothing where there is no limit.
+std::optional<uint64_t> cgroup_memory_left(const std::string& root, const std::string& memberships);
+
+}  // namespace tern

@@ -1,0 +1,48 @@
+#include "base/memory.h"
+
+#include <gtest/gtest.h>
+
+#include <filesystem>
+
+#include "base/atomic_file.h"
+#include "tests/temporary_folder.h"
+
+namespace tern {
+namespace {
+
+void put(const TemporaryFolder& root, const std::string& path, const std::string& text) {
+  std::filesystem::create_directories(std::filesystem::path(root / path).parent_path());
+  write_file(root / path, text);
+}
+
+TEST(Memory, ReadsTheKernelsEstimate) {
+  EXPECT_EQ(parse_mem_available("MemTotal: 100 kB\nMemAvailable:   2000 kB\n"), 2000u * 1024);
+  EXPECT_EQ(parse_mem_available("MemTotal: 100 kB\n"), std::nullopt);
+  EXPECT_EQ(parse_mem_available("MemAvailable: lots kB\nMemAvailable: 18446744073709551615 kB"), std::nullopt);
+  EXPECT_GT(available_memory(), 0u);
+}
+
+TEST(Memory, TheTightestGroupDecidesAndPageCacheIsFree) {
+  const TemporaryFolder root;
+  put(root, "a/memory.max", "5000\n");
+  put(root, "a/memory.current", "3000\n");
+  put(root, "a/memory.stat", "anon 1000\nfile 2000\n");
+  put(root, "a/b/memory.max", "max\n");
+  EXPECT_EQ(cgroup_memory_left(root.path(), "0::/a/b\n"), 4000u);
+  put(root, "a/b/memory.max", "1000\n");
+  put(root, "a/b/memory.current", "1500\n");
+  EXPECT_EQ(cgroup_memory_left(root.path(), "0::/a/b\n"), 0u);
+  EXPECT_EQ(cgroup_memory_left(root.path(), "0::/\n"), std::nullopt);
+}
+
+TEST(Memory, Version1HasFilesOfItsOwn) {
+  const TemporaryFolder root;
+  put(root, "memory/c/memory.limit_in_bytes", "7000\n");
+  put(root, "memory/c/memory.usage_in_bytes", "1000\n");
+  put(root, "memory/memory.limit_in_bytes", "9223372036854771712\n");
+  EXPECT_EQ(cgroup_memory_left(root.path(), "5:cpu:/c\n4:memory:/c\n"), 6000u);
+  EXPECT_EQ(cgroup_memory_left(root.path(), "5:cpu:/c\nnonsense\n"), std::nullopt);
+}
+
+}  // namespace
+}  // namespace tern
