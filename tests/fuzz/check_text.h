@@ -14,12 +14,13 @@
 
 namespace tern {
 
-/// Whether decoding must give the text back: not where it is brought to NFC, where spaces are put in or stand for "▁",
-/// or where a user-defined token may stand for a byte.
+/// Whether decoding must give the text back: not where it is brought to NFC, where spaces are put in or stand
+/// for "▁", or where a user-defined token may stand for a byte.
 inline bool is_reversible(const Vocabulary& vocabulary, std::string_view text, bool special) {
   if (std::count(vocabulary.types.begin(), vocabulary.types.end(), TokenType::user_defined) > 0) return false;
   if (vocabulary.model == TokenizerModel::bpe) return !vocabulary.nfc;
-  const bool spaces = vocabulary.space_prefix == SpacePrefix::none || vocabulary.space_prefix == SpacePrefix::always;
+  const bool spaces =
+      vocabulary.space_prefix == SpacePrefix::none || vocabulary.space_prefix == SpacePrefix::always;
   return spaces && !special && text.find("\u2581") == std::string_view::npos;
 }
 
@@ -47,7 +48,8 @@ inline void check_text(const Tokenizer& tokenizer, std::string_view text) {
     Utf8Stream whole;
     std::string at_once = whole.push(text);
     at_once += whole.finish();
-    require(shown == at_once || !is_reversible(tokenizer.vocabulary(), text, true), "streaming in tokens and at once are the same");
+    require(shown == at_once || !is_reversible(tokenizer.vocabulary(), text, true),
+            "streaming in tokens and at once are the same");
   }
 }
 

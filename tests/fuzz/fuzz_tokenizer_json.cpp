@@ -13,7 +13,9 @@
 namespace tern {
 namespace {
 
-constexpr std::string_view kText = "The red  shoes\n\n don't cost 1234.50€, größer o\u0308 日本語 👩‍👧 <s></s><think>\xff\xc3 \t";
+constexpr std::string_view kText =
+    "The red  shoes\n\n don't cost 1234.50€, größer o\u0308 日本語 👩‍👧 <s></s><think>\xff\xc3 "
+    "\t";
 
 void check(const Tokenizer& tokenizer, std::string_view text) {
   try {
@@ -35,7 +37,8 @@ void check_written(const Tokenizer& tokenizer) {
     return;
   }
   const Vocabulary back = parse_tokenizer_json(json, "written");
-  require(back.tokens == vocabulary.tokens && back.merges == vocabulary.merges, "tokens and merges come back");
+  require(back.tokens == vocabulary.tokens && back.merges == vocabulary.merges,
+          "tokens and merges come back");
   require(back.pre == vocabulary.pre && back.patterns == vocabulary.patterns, "the pre-tokenizer comes back");
 }
 
