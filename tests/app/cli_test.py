@@ -13,7 +13,8 @@ def tern(*arguments, **options):
 class Help(unittest.TestCase):
     def test_every_command_teaches_by_example(self):
         self.assertIn('Examples:', tern('--help').stdout)
-        for command in (['run'], ['serve'], ['inspect'], ['eval', 'search'], ['train', 'search']):
+        for command in (['run'], ['serve'], ['inspect'], ['eval', 'search'], ['train', 'search'], ['tokenize'],
+                        ['detokenize']):
             done = tern(*command, '--help')
             self.assertEqual(done.returncode, 0, command)
             self.assertIn('Examples:', done.stdout, command)
@@ -21,6 +22,43 @@ class Help(unittest.TestCase):
 
     def test_version_names_commit_and_instruction_sets(self):
         self.assertRegex(tern('--version').stdout, r'tern \d+\.\d+\.\d+ \(\w+\)\ninstruction sets: scalar.*; chosen: \w+')
+
+
+class Tokens(unittest.TestCase):
+    def run_with(self, text, *arguments):
+        return subprocess.run([TERN, *arguments], input=text, capture_output=True, timeout=120)
+
+    def test_bytes_come_back_as_they_were(self):
+        for text in (b'', b'red shoes\n', 'größer 日本語 👩‍👧'.encode(), b'\xff\x00 \xc3', bytes(range(256))):
+            ids = self.run_with(text, 'tokenize')
+            self.assertEqual(ids.returncode, 0)
+            self.assertEqual(self.run_with(ids.stdout, 'detokenize').stdout, text)
+            listed = json.loads(self.run_with(text, 'tokenize', '--json').stdout)
+            self.assertEqual(listed, [int(word) for word in ids.stdout.split()])
+
+    def test_special_tokens_are_text_unless_asked(self):
+        plain = json.loads(self.run_with(b'<|user|>', 'tokenize', '--json').stdout)
+        special = json.loads(self.run_with(b'<|user|>', 'tokenize', '--json', '--parse-special').stdout)
+        self.assertGreater(len(plain), 1)
+        self.assertEqual(len(special), 1)
+        for ids in (plain, special):
+            self.assertEqual(self.run_with(json.dumps(ids).encode(), 'detokenize').stdout, b'<|user|>')
+
+    def test_many_texts_a_line_each(self):
+        texts = ['red shoes', '', 'two\nlines', 'größer']
+        lines = '\n'.join(map(json.dumps, texts)).encode()
+        ids = self.run_with(lines, 'tokenize', '--lines', '--json').stdout
+        for text, line in zip(texts, ids.splitlines(), strict=True):
+            self.assertEqual(json.loads(line), json.loads(self.run_with(text.encode(), 'tokenize', '--json').stdout))
+        self.assertEqual([json.loads(line) for line in self.run_with(ids, 'detokenize', '--json').stdout.splitlines()], texts)
+
+    def test_wrong_input_is_3_and_named(self):
+        for arguments, text, named in ((('detokenize',), b'12 x', b'"x"'), (('detokenize',), b'99999999', b'99999999'),
+                                       (('detokenize',), b'-1', b'-1'), (('tokenize', '--lines'), b'"a"\n7', b'line 2'),
+                                       (('tokenize', '--lines'), b'{', b'line 1'), (('tokenize', '-m', ROOT), b'', b'tokenizer.json')):
+            done = self.run_with(text, *arguments)
+            self.assertEqual(done.returncode, 3, arguments)
+            self.assertIn(named, done.stderr)
 
 
 class Train(unittest.TestCase):

@@ -63,6 +63,54 @@ void put_vocabularies(const fs::path& folder) {
   put(folder, "no_byte_tokens", {reinterpret_cast<const char*>(few.data()), few.size()});
 }
 
+// A vocabulary of SentencePiece: three special tokens, the bytes, a few characters and words.
+Vocabulary spm_vocabulary() {
+  Vocabulary vocabulary;
+  vocabulary.model = TokenizerModel::spm;
+  vocabulary.pre.clear();
+  vocabulary.space_prefix = SpacePrefix::always;
+  const auto add = [&](std::string token, TokenType type) {
+    vocabulary.scores.push_back(-static_cast<float>(vocabulary.tokens.size()));
+    vocabulary.tokens.push_back(std::move(token));
+    vocabulary.types.push_back(type);
+  };
+  add("<unk>", TokenType::unknown);
+  add("<s>", TokenType::control);
+  add("</s>", TokenType::control);
+  for (int byte = 0; byte < 256; ++byte) add(std::string(1, static_cast<char>(byte)), TokenType::byte);
+  for (const char* token : {" the", "he", "re", " re", " red", " ", "t", "h", "e", "r", "d", " t"}) {
+    add(token, TokenType::normal);
+  }
+  vocabulary.unk = 0, vocabulary.bos = 1, vocabulary.eos = 2;
+  vocabulary.add_bos = true;
+  return vocabulary;
+}
+
+void put_tokenizer_jsons(const fs::path& folder) {
+  const std::vector<std::string> lines = {"red shoes", "größer", "the rest of the shoes"};
+  Vocabulary vocabulary = tern_vocabulary(lines, 280);
+  for (const char* pre : {"gpt-2", "llama-bpe", "deepseek-llm", "deepseek-v3", "kimi-k2"}) {
+    vocabulary.pre = pre;
+    put(folder, pre, tokenizer_json(vocabulary));
+  }
+  vocabulary.pre.clear();
+  for (const char* pattern : {R"(\p{L}+|\s+(?!\S))", "(a+)+[bc]", "(?:a{9}){9}", "[a&&[^b]]", "a(?!.*b)"}) {
+    vocabulary.patterns = {pattern};
+    put(folder, fmt::format("pattern_{}", std::hash<std::string>{}(pattern)), tokenizer_json(vocabulary));
+  }
+  put(folder, "spm", tokenizer_json(spm_vocabulary()));
+  put(folder, "nested", "{\"model\":" + std::string(3000, '['));
+  put(folder, "huge_id", R"({"model":{"type":"BPE","vocab":{"a":2147483647},"merges":[]}})");
+  put(folder, "negative_id", R"({"model":{"type":"BPE","vocab":{"a":-1},"merges":[]}})");
+  put(folder, "same_ids", R"({"model":{"type":"BPE","vocab":{"a":0,"b":0},"merges":["a b","b a"]}})");
+  put(folder, "unigram", R"({"model":{"type":"Unigram","vocab":[["a",-1.5]]}})");
+  GgufWriter spm;
+  write_vocabulary(spm_vocabulary(), spm);
+  const auto bytes = spm.bytes();
+  put(folder.parent_path() / "fuzz_tokenizer", "spm",
+      {reinterpret_cast<const char*>(bytes.data()), bytes.size()});
+}
+
 void put_requests(const fs::path& folder) {
   const std::vector<std::string> bodies = {
       R"({"messages":[{"role":"user","content":"red shoes"}]})",
@@ -102,6 +150,7 @@ int main(int argc, char** argv) {
   tern::put(folder / "fuzz_safetensors", "valid", tern::valid_safetensors());
   tern::put_texts(folder / "fuzz_tokenizer");
   tern::put_vocabularies(folder / "fuzz_tokenizer");
+  tern::put_tokenizer_jsons(folder / "fuzz_tokenizer_json");
   tern::put_requests(folder / "fuzz_request");
   for (const auto& [name, bytes] : tern::config_seeds()) tern::put(folder / "fuzz_config", name, bytes);
   for (const auto& [name, bytes] : tern::split_seeds()) tern::put(folder / "fuzz_split", name, bytes);

@@ -11,11 +11,11 @@
 
 #include "base/error.h"
 #include "files/gguf.h"
+#include "tests/fuzz/check_text.h"
 #include "tests/fuzz/require.h"
 #include "text/chat.h"
 #include "text/stream.h"
 #include "text/tokenizer.h"
-#include "text/utf8.h"
 
 namespace tern {
 namespace {
@@ -38,31 +38,6 @@ const Tokenizer& small_tokenizer(size_t which) {
   return all[which % all.size()];
 }
 
-/// The text a reader sees when the tokens arrive one by one.
-std::string streamed(const Tokenizer& tokenizer, std::span<const int32_t> ids) {
-  Utf8Stream stream;
-  std::string shown;
-  for (const int32_t id : ids) {
-    const std::string piece = stream.push(tokenizer.bytes(id));
-    require(utf8_valid_prefix(piece) == piece.size(), "a streamed piece is whole characters");
-    shown += piece;
-  }
-  return shown + stream.finish();
-}
-
-void check_text(const Tokenizer& tokenizer, std::string_view text) {
-  for (const bool special : {false, true}) {
-    const auto ids = tokenizer.encode(text, special);
-    require(tokenizer.decode(ids, true) == text, "decode(encode(text)) is text");
-    const std::string shown = streamed(tokenizer, ids);
-    require(utf8_valid_prefix(shown) == shown.size(), "a streamed text is UTF-8");
-    Utf8Stream whole;
-    std::string at_once = whole.push(text);
-    at_once += whole.finish();
-    require(shown == at_once, "streaming in tokens and at once are the same");
-  }
-}
-
 void check_stops(std::string_view text) {
   if (text.size() < 4) return;
   const std::string stop(text.substr(text.size() / 2, 3));
@@ -79,7 +54,9 @@ void check_file(std::span<const std::byte> bytes) {
   const Tokenizer tokenizer(read_vocabulary(file));
   const std::string_view text(reinterpret_cast<const char*>(bytes.data()), bytes.size());
   check_text(tokenizer, text.substr(text.size() - std::min<size_t>(text.size(), 256)));
-  (void)tokenizer_json(tokenizer.vocabulary());
+  // What tokenizer.json can hold comes back from it as it was.
+  const Vocabulary back = parse_tokenizer_json(tokenizer_json(tokenizer.vocabulary()), "input");
+  require(back.tokens == tokenizer.vocabulary().tokens, "tokens survive tokenizer.json");
 }
 
 }  // namespace

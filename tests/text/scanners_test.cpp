@@ -13,10 +13,24 @@
 namespace tern {
 namespace {
 
-const std::vector<std::string> kPatterns = {
-    kGpt2,          kLlama3,       kQwen2,       kQwen35,        kGpt4o,   kTekken,
-    kKimiK2,        kDeepseekV3,   kDeepseekV3Han, kDeepseekWord, kDeepseekPunctuation, kDeepseekHan,
-    kTrailingSpace, kSpacedLetters, kSpacedPunctuation, kNewline, kDigit,   kDigits};
+const std::vector<std::string> kPatterns = {kGpt2,
+                                            kLlama3,
+                                            kQwen2,
+                                            kQwen35,
+                                            kGpt4o,
+                                            kTekken,
+                                            kKimiK2,
+                                            kDeepseekV3,
+                                            kDeepseekV3Han,
+                                            kDeepseekWord,
+                                            kDeepseekPunctuation,
+                                            kDeepseekHan,
+                                            kTrailingSpace,
+                                            kSpacedLetters,
+                                            kSpacedPunctuation,
+                                            kNewline,
+                                            kDigit,
+                                            kDigits};
 
 using Pieces = std::vector<std::string_view>;
 
@@ -30,8 +44,8 @@ void expect_same(const std::string& pattern, const Regex& regex, std::string_vie
   const auto piece = [same](const Pieces& pieces) {
     return same < pieces.size() ? nlohmann::json(pieces[same]) : nlohmann::json();
   };
-  ADD_FAILURE() << pattern << "\npiece " << same << ": expected " << piece(expected) << ", found " << piece(found)
-                << "\nof " << nlohmann::json(text.substr(0, 200));
+  ADD_FAILURE() << pattern << "\npiece " << same << ": expected " << piece(expected) << ", found "
+                << piece(found) << "\nof " << nlohmann::json(text.substr(0, 200));
 }
 
 TEST(Scanners, CutAsTheirPatterns) {
@@ -46,8 +60,9 @@ TEST(Scanners, CutAsTheirPatterns) {
 
 // Short texts over few characters meet every border of every alternative.
 TEST(Scanners, CutAsTheirPatternsOnEachCombination) {
-  const std::vector<std::string> units = {" ", "\n", "\r", "a", "B", "\u02B0", "日", "\u0301", "1", "٣", ".", "/", "'s",
-                                          "'", "\u017F", "'RE", "ll", "\u3000", "+", "\u0001", "々", "⺀", "〇"};
+  const std::vector<std::string> units = {" ",  "\n",     "\r", "a",      "B",  "\u02B0", "日",     "\u0301",
+                                          "1",  "٣",      ".",  "/",      "'s", "'",      "\u017F", "'RE",
+                                          "ll", "\u3000", "+",  "\u0001", "々", "⺀",     "〇"};
   for (const std::string& pattern : kPatterns) {
     const Regex regex(pattern);
     Rng rng(32);
@@ -87,8 +102,9 @@ TEST(Scanners, KnowEachCharacter) {
     if (texts.back().size() > 4000) texts.emplace_back();
   }
   EXPECT_LT(newer, 5000);
-  for (const char* pattern : {kLlama3, kQwen35, kGpt4o, kKimiK2, kDeepseekV3, kDeepseekV3Han, kDeepseekWord,
-                              kDeepseekPunctuation, kDeepseekHan, kSpacedPunctuation, kDigit, kTrailingSpace}) {
+  for (const char* pattern :
+       {kLlama3, kQwen35, kGpt4o, kKimiK2, kDeepseekV3, kDeepseekV3Han, kDeepseekWord, kDeepseekPunctuation,
+        kDeepseekHan, kSpacedPunctuation, kDigit, kTrailingSpace}) {
     const Regex regex(pattern);
     for (const std::string& text : texts) {
       if (testing::Test::HasFailure()) return;
@@ -106,9 +122,11 @@ TEST(Scanners, AreFoundInAnySpelling) {
 }
 
 TEST(Regex, RefusesWhatTheLibrariesMeanDifferently) {
-  for (const char* pattern : {R"(\w+)", R"(\b)", R"(\h)", R"(\R)", R"(\X)", R"(\K)", R"((a)\1)", R"((?m:.))", R"((?<name>a))",
-                              R"([[:alpha:]])", R"([a[bc]])", R"(a{,3})", R"(a{2}+)", R"(\p{Greek})", R"(\p{^L})", R"([\S])",
-                              R"((*UTF))", R"(\p)", R"(\)", R"(a{)", R"(\x{110000})", R"([a&&b])"}) {
+  for (const char* pattern :
+       {R"(\w+)",   R"(\b)",        R"(\h)",         R"(\R)",          R"(\X)",      R"(\K)",
+        R"((a)\1)", R"((?m:.))",    R"((?<name>a))", R"([[:alpha:]])", R"([a[bc]])", R"(a{,3})",
+        R"(a{2}+)", R"(\p{Greek})", R"(\p{^L})",     R"([\S])",        R"((*UTF))",  R"(\p)",
+        R"(\)",     R"(a{)",        R"(\x{110000})", R"([a&&b])"}) {
     try {
       Regex{pattern};
       ADD_FAILURE() << pattern;

@@ -42,8 +42,10 @@ TEST(TrustedSpans, DontRecogniseAcrossTheirBorders) {
   for (size_t cut = 1; cut < text.size(); ++cut) {
     EXPECT_EQ(encode(text, {{0, cut}}), plain) << cut;
     EXPECT_EQ(encode(text, {{cut, text.size()}}), plain) << cut;
-    EXPECT_EQ(encode(text, {{0, cut}, {cut, text.size()}}), (std::vector<int32_t>{special("<|user|>")})) << cut;
-    EXPECT_EQ(encode(text, {{0, cut}, {cut, cut}, {cut, 8}}), (std::vector<int32_t>{special("<|user|>")})) << cut;
+    EXPECT_EQ(encode(text, {{0, cut}, {cut, text.size()}}), (std::vector<int32_t>{special("<|user|>")}))
+        << cut;
+    EXPECT_EQ(encode(text, {{0, cut}, {cut, cut}, {cut, 8}}), (std::vector<int32_t>{special("<|user|>")}))
+        << cut;
   }
 }
 
@@ -78,7 +80,8 @@ TEST(TrustedSpans, NoOtherTextForgesSpecialTokens) {
     const std::vector<int32_t> ids = encode(whole, {{0, 8}, {whole.size() - 7, whole.size()}});
     ASSERT_EQ(ids.front(), special("<|user|>"));
     ASSERT_EQ(ids.back(), special("<|end|>"));
-    for (size_t at = 1; at + 1 < ids.size(); ++at) ASSERT_FALSE(small_tokenizer().is_special(ids[at])) << text;
+    for (size_t at = 1; at + 1 < ids.size(); ++at)
+      ASSERT_FALSE(small_tokenizer().is_special(ids[at])) << text;
   }
 }
 

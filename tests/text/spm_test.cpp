@@ -35,8 +35,15 @@ Vocabulary spm_vocabulary(const std::vector<std::pair<std::string, float>>& lear
 }
 
 const Vocabulary& abc() {
-  static const Vocabulary vocabulary =
-      spm_vocabulary({{" a", 0}, {"bc", -1}, {"ab", -2}, {" abc", -3}, {"  ", -4}, {" ", -5}, {"a", -6}, {"b", -7}, {"c", -8}});
+  static const Vocabulary vocabulary = spm_vocabulary({{" a", 0},
+                                                       {"bc", -1},
+                                                       {"ab", -2},
+                                                       {" abc", -3},
+                                                       {"  ", -4},
+                                                       {" ", -5},
+                                                       {"a", -6},
+                                                       {"b", -7},
+                                                       {"c", -8}});
   return vocabulary;
 }
 
@@ -74,7 +81,8 @@ TEST(Spm, PutsSpacesWhereAsked) {
   const auto spaced = [&](SpacePrefix prefix, std::string_view text) {
     vocabulary.space_prefix = prefix;
     const Tokenizer tokenizer(vocabulary);
-    return tokenizer.decode(tokenizer.encode(text, true), true).size() + (prefix != SpacePrefix::none) - text.size();
+    return tokenizer.decode(tokenizer.encode(text, true), true).size() + (prefix != SpacePrefix::none) -
+           text.size();
   };
   EXPECT_EQ(spaced(SpacePrefix::none, "a</s>a"), 0u);
   EXPECT_EQ(spaced(SpacePrefix::always, "a</s>a"), 2u);

@@ -23,8 +23,8 @@ Vocabulary parse(const Json& json) {
 }
 
 TEST(TokenizerJson, ReadsWhatTernWrites) {
-  for (const char* pre : {"gpt-2", "llama-bpe", "qwen2", "deepseek-llm", "deepseek-coder", "deepseek-v3", "gpt-4o",
-                          "kimi-k2", "tekken", "qwen35"}) {
+  for (const char* pre : {"gpt-2", "llama-bpe", "qwen2", "deepseek-llm", "deepseek-coder", "deepseek-v3",
+                          "gpt-4o", "kimi-k2", "tekken", "qwen35"}) {
     Vocabulary vocabulary = small_vocabulary();
     vocabulary.pre = pre;
     const Vocabulary back = parse_tokenizer_json(tokenizer_json(vocabulary), "t.json");
@@ -110,17 +110,27 @@ TEST(TokenizerJson, RefusesByName) {
       {"continuing_subword_prefix", model("continuing_subword_prefix", "##")},
       {"end_of_word_suffix", model("end_of_word_suffix", "</w>")},
       {"dropout", model("dropout", 0.1)},
-      {"Lowercase", [](Json& json) { json["normalizer"] = {{"type", "Lowercase"}}; }},
-      {"NFKC", [](Json& json) { json["normalizer"] = {{"type", "Sequence"}, {"normalizers", {{{"type", "NFKC"}}}}}; }},
+      {"Lowercase",
+       [](Json& json) {
+         json["normalizer"] = {{"type", "Lowercase"}};
+       }},
+      {"NFKC",
+       [](Json& json) {
+         json["normalizer"] = {{"type", "Sequence"}, {"normalizers", {{{"type", "NFKC"}}}}};
+       }},
       {"Whitespace", pre({{"type", "Whitespace"}})},
       {"Removed", pre({{"type", "Split"}, {"pattern", {{"Regex", " "}}}, {"behavior", "Removed"}})},
       {"String", pre({{"type", "Split"}, {"pattern", {{"String", " "}}}, {"behavior", "Isolated"}})},
-      {"add_prefix_space", [](Json& json) { json["pre_tokenizer"]["pretokenizers"][1]["add_prefix_space"] = true; }},
+      {"add_prefix_space",
+       [](Json& json) { json["pre_tokenizer"]["pretokenizers"][1]["add_prefix_space"] = true; }},
       {"without ByteLevel", [](Json& json) { json["pre_tokenizer"] = nullptr; }},
       {"single_word", added("single_word", true)},
       {"lstrip", added("lstrip", true)},
       {"rstrip", added("rstrip", true)},
-      {"BertProcessing", [](Json& json) { json["post_processor"] = {{"type", "BertProcessing"}}; }},
+      {"BertProcessing",
+       [](Json& json) {
+         json["post_processor"] = {{"type", "BertProcessing"}};
+       }},
   };
   for (const auto& [name, change] : cases) {
     Json json = small_json();
@@ -172,8 +182,10 @@ TEST(TokenizerJson, RefusesHostileFiles) {
     c.change(json);
     expect_error(c.kind, {c.mention}, [&] { Tokenizer{parse(json)}; });
   }
-  expect_error(ErrorKind::bad_input, {"t.json", "no JSON"}, [] { parse_tokenizer_json("{\"model\":", "t.json"); });
-  expect_error(ErrorKind::limit, {"levels"}, [] { parse_tokenizer_json(std::string(1 << 20, '['), "t.json"); });
+  expect_error(ErrorKind::bad_input, {"t.json", "no JSON"},
+               [] { parse_tokenizer_json("{\"model\":", "t.json"); });
+  expect_error(ErrorKind::limit, {"levels"},
+               [] { parse_tokenizer_json(std::string(1 << 20, '['), "t.json"); });
   expect_error(ErrorKind::unsupported, {"model.type"}, [] { parse_tokenizer_json("[]", "t.json"); });
 }
 
@@ -196,7 +208,8 @@ TEST_F(HuggingFaceFolder, NeedsNoMoreThanTheTokenizer) {
 }
 
 TEST_F(HuggingFaceFolder, SaysWhatBeginsAndEnds) {
-  put("tokenizer_config.json", R"({"bos_token": {"content": "<|begin|>", "lstrip": false}, "eos_token": "<|end|>",
+  put("tokenizer_config.json",
+      R"({"bos_token": {"content": "<|begin|>", "lstrip": false}, "eos_token": "<|end|>",
       "pad_token": null, "add_bos_token": false, "chat_template": "{{ messages }}"})");
   put("generation_config.json", R"({"eos_token_id": [340, 341]})");
   put("config.json", R"({"vocab_size": 350, "eos_token_id": 342})");
@@ -222,7 +235,8 @@ TEST_F(HuggingFaceFolder, SaysWhatBeginsAndEnds) {
 }
 
 TEST_F(HuggingFaceFolder, TakesTheTemplateOfItsOwnFileFirst) {
-  put("tokenizer_config.json", R"({"chat_template": [{"name": "tool_use", "template": "a"}, {"name": "default", "template": "b"}]})");
+  put("tokenizer_config.json",
+      R"({"chat_template": [{"name": "tool_use", "template": "a"}, {"name": "default", "template": "b"}]})");
   EXPECT_EQ(read().chat_template, "b");
   put("chat_template.jinja", "c\n");
   EXPECT_EQ(read().chat_template, "c\n");
@@ -245,7 +259,8 @@ TEST_F(HuggingFaceFolder, RefusesWhatCantBe) {
       {"vocab_size is 999999999", {"config.json", R"({"vocab_size": 999999999})"}},
       {"token 999", {"tokenizer_config.json", R"({"added_tokens_decoder": {"999": {"content": "<x>"}}})"}},
       {"token x", {"tokenizer_config.json", R"({"added_tokens_decoder": {"x": {"content": "<x>"}}})"}},
-      {"lstrip", {"tokenizer_config.json", R"({"added_tokens_decoder": {"345": {"content": "<x>", "lstrip": true}}})"}},
+      {"lstrip",
+       {"tokenizer_config.json", R"({"added_tokens_decoder": {"345": {"content": "<x>", "lstrip": true}}})"}},
       {"bos_token", {"special_tokens_map.json", R"({"bos_token": 7})"}},
   };
   for (const auto& [mention, file] : cases) {
@@ -272,7 +287,8 @@ TEST(EndTokens, OfHarmonyAndOthers) {
   };
   EXPECT_EQ(ends({"<|end|>", "<|start|>"}), "e.");
   EXPECT_EQ(ends({"<|end|>", "<|return|>", "<|call|>", "<|channel|>"}), ".ee.");
-  EXPECT_EQ(ends({"<|eot_id|>", "<|eom_id|>", "<|im_end|>", "[EOT]", "<｜end▁of▁sentence｜>", "<｜User｜>"}), "eeeee.");
+  EXPECT_EQ(ends({"<|eot_id|>", "<|eom_id|>", "<|im_end|>", "[EOT]", "<｜end▁of▁sentence｜>", "<｜User｜>"}),
+            "eeeee.");
 }
 
 }  // namespace

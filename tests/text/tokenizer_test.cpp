@@ -1,10 +1,12 @@
 #include "text/tokenizer.h"
 
+#include <algorithm>
 #include <ctime>
 
 #include "base/error.h"
 #include "tests/text/fixtures.h"
 #include "text/byte_unicode.h"
+#include "text/pretokenizer.h"
 #include "text/utf8.h"
 
 namespace tern {
@@ -17,6 +19,12 @@ double seconds_to_encode(const std::string& text) {
   const double seconds = static_cast<double>(std::clock() - begin) / CLOCKS_PER_SEC;
   EXPECT_EQ(small_tokenizer().decode(ids), text);
   return seconds;
+}
+
+std::string repeated(const char* unit) {
+  std::string text;
+  while (text.size() < (1 << 20)) text += unit;
+  return text;
 }
 
 TEST(Tokenizer, RoundTripsAnyBytes) {
@@ -102,6 +110,50 @@ TEST(Tokenizer, RefusesIdsOutOfRange) {
   }
 }
 
+// The pair of the lowest rank, of equal ones the leftmost, until there is none.
+std::vector<std::string> merged_slowly(const Vocabulary& vocabulary, std::string_view piece) {
+  std::vector<std::string> parts;
+  for (const char c : piece) parts.emplace_back(1, c);
+  for (;;) {
+    size_t best = vocabulary.merges.size(), where = 0;
+    for (size_t i = 0; i + 1 < parts.size(); ++i) {
+      const auto at =
+          std::find(vocabulary.merges.begin(), vocabulary.merges.end(), std::pair(parts[i], parts[i + 1]));
+      const auto rank = static_cast<size_t>(at - vocabulary.merges.begin());
+      if (rank < best) best = rank, where = i;
+    }
+    if (best == vocabulary.merges.size()) return parts;
+    parts[where] += parts[where + 1];
+    parts.erase(parts.begin() + static_cast<ptrdiff_t>(where) + 1);
+  }
+}
+
+// Letters alone, so that a text is one piece, of all lengths: short ones are merged in another way than long
+// ones.
+TEST(Tokenizer, MergesAsTheDefinitionSays) {
+  Rng rng(9);
+  const std::vector<std::string> words = {"running", "shoes", "the", "z", "new", "est", "red", "nn", "e"};
+  for (int i = 0; i < 400; ++i) {
+    std::string piece;
+    for (uint64_t n = 1 + rng.below(i % 8 ? 8 : 40); n > 0; --n) piece += rng.pick(words);
+    std::vector<std::string> found;
+    for (const int32_t id : small_tokenizer().encode(piece)) found.emplace_back(small_tokenizer().bytes(id));
+    ASSERT_EQ(found, merged_slowly(small_vocabulary(), piece));
+  }
+}
+
+TEST(Tokenizer, RepeatedPiecesOfALongTextAreTheSame) {
+  Rng rng(10);
+  std::string text;
+  for (int i = 0; i < 500; ++i) text += " " + random_text(rng, 4) + " running";
+  std::vector<int32_t> pieces;
+  for (const std::string_view piece : PreTokenizer(small_vocabulary().pre).split(text)) {
+    const std::vector<int32_t> ids = small_tokenizer().encode(piece);  // too short for the cache
+    pieces.insert(pieces.end(), ids.begin(), ids.end());
+  }
+  EXPECT_EQ(small_tokenizer().encode(text), pieces);
+}
+
 TEST(Tokenizer, IsLinear) {
   Rng rng(4);
   std::string mixed;
@@ -110,7 +162,8 @@ TEST(Tokenizer, IsLinear) {
   while (merging.size() < (1 << 20)) merging += "runningshoes";
   for (const std::string& text :
        {std::string(1 << 20, 'a'), std::string(1 << 20, ' '), std::string(1 << 20, '\n'),
-        std::string(1 << 20, '\''), std::string(1 << 20, '\xFF'), merging, mixed}) {
+        std::string(1 << 20, '\''), std::string(1 << 20, '\xFF'), repeated("日"), repeated("👩‍👧"),
+        repeated("<"), merging, mixed}) {
     EXPECT_LT(seconds_to_encode(text), kMegabyteSeconds) << text.substr(0, 8);
   }
 }
