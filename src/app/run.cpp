@@ -133,10 +133,15 @@ void print_json(const std::string& prompt, const Reply& reply) {
 GenerateRequest make_request(const Engine& engine, const std::vector<ChatMessage>& messages,
                              const RunOptions& options) {
   GenerateRequest request;
-  request.prompt = render_chat(engine.tokenizer(), messages, options.thinking);
+  jinja::Dict variables;
+  variables.set("messages", message_list(messages));
+  // Templates call the same switch differently.
+  for (const char* name : {"enable_thinking", "thinking"})
+    variables.set(name, options.thinking == Thinking::on);
+  request.prompt = engine.chat().encode(engine.chat().render(std::move(variables)));
   request.max_tokens = options.max_tokens;
   request.sampling = options.sampling;
-  request.starts_thinking = options.thinking == Thinking::on;
+  request.starts_thinking = engine.chat().opens_thinking(request.prompt);
   request.thinking_budget = options.thinking_budget;
   return request;
 }

@@ -6,40 +6,32 @@
 
 namespace tern {
 
-ThinkingBudget::ThinkingBudget(ThinkingTokens markers, Side start, std::optional<int> budget)
-    : markers_(markers), budget_(budget), side_(start) {
+ThinkingBudget::ThinkingBudget(const ReasoningFormat& format, const ReasoningSplit& split,
+                               std::optional<int> budget)
+    : format_(format), split_(split), budget_(budget) {
   if (budget && *budget < 0)
     fail(ErrorKind::bad_input, "thinking_budget: expected 0 or more tokens, found {}", *budget);
-  if ((start == Side::thinking || budget) && !(markers.open && markers.close))
-    fail(ErrorKind::unsupported, "{}: this model's vocabulary has no <think> and </think>",
-         budget ? "thinking_budget" : "thinking");
+  if (budget && format.closing.empty())
+    fail(ErrorKind::unsupported,
+         "thinking_budget: this model has no marker, such as </think>, that ends thinking");
 }
 
 std::optional<int32_t> ThinkingBudget::forced() const {
-  const bool spent = side_ == Side::thinking && budget_ && thought_ >= *budget_;
-  return spent ? markers_.close : std::nullopt;
+  const bool spent = split_.thinking() && budget_ && split_.thought() >= *budget_;
+  if (closed_ == 0 && !spent) return std::nullopt;
+  return format_.closing[closed_];
 }
 
 void ThinkingBudget::mask(std::span<float> logits) const {
-  const bool known = markers_.open && static_cast<size_t>(*markers_.open) < logits.size();
-  if (side_ == Side::answer && known) logits[*markers_.open] = -std::numeric_limits<float>::infinity();
+  if (split_.side() != ReasoningSplit::Side::answer) return;
+  const auto open = format_.open.id;
+  const bool known = open && static_cast<size_t>(*open) < logits.size();
+  if (known) logits[*open] = -std::numeric_limits<float>::infinity();
 }
 
 void ThinkingBudget::accept(int32_t token) {
-  switch (side_) {
-    case Side::unsaid:
-      side_ = token == markers_.open ? Side::thinking : Side::answer;
-      break;
-    case Side::thinking:
-      if (token == markers_.close) {
-        side_ = Side::answer;
-      } else {
-        ++thought_;
-      }
-      break;
-    case Side::answer:
-      break;
-  }
+  const auto due = forced();
+  if (due && token == *due) closed_ = (closed_ + 1) % format_.closing.size();
 }
 
 }  // namespace tern

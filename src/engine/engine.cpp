@@ -96,6 +96,7 @@ struct Engine::Impl {
   bool busy() const { return running + waiting > 0; }  ///< under the mutex
 
   const Tokenizer tokenizer;
+  const ChatFormat format{tokenizer};
   const std::unique_ptr<Model> model;
   const PagedCache::Shape cache;
   const GenerationLimits limits;
@@ -181,6 +182,9 @@ Engine::~Engine() = default;
 const Tokenizer& Engine::tokenizer() const {
   return impl_->tokenizer;
 }
+const ChatFormat& Engine::chat() const {
+  return impl_->format;
+}
 const ModelShape& Engine::model_shape() const {
   return impl_->model->shape();
 }
@@ -191,7 +195,7 @@ int Engine::context() const {
 RequestId Engine::submit(GenerateRequest request, std::shared_ptr<EventSink> sink) {
   const RequestId id = ++impl_->last_id;
   auto generation =
-      std::make_unique<Generation>(id, std::move(request), std::move(sink), impl_->tokenizer, impl_->limits);
+      std::make_unique<Generation>(id, std::move(request), std::move(sink), impl_->format, impl_->limits);
   {
     const std::lock_guard lock(impl_->mutex);
     if (impl_->draining) fail(ErrorKind::limit, "the engine is draining and takes no more requests");

@@ -10,6 +10,7 @@
 #include "base/clock.h"
 #include "engine/sampler.h"
 #include "model/model.h"
+#include "text/chat.h"
 #include "text/tokenizer.h"
 
 namespace tern {
@@ -24,8 +25,8 @@ struct GenerateRequest {
                                   ///< out; at most 64 strings of at most 1,024 bytes
   bool ignore_eos = false;
   int top_logprobs = -1;               ///< -1: no logprobs; 0: of the chosen tokens; n: also the n best
-  bool starts_thinking = false;        ///< the prompt ended in the opening marker
-  std::optional<int> thinking_budget;  ///< tokens; at the budget the closing marker is forced
+  bool starts_thinking = false;        ///< the prompt ended inside a thought
+  std::optional<int> thinking_budget;  ///< tokens; at the budget the closing markers are forced
   TimePoint arrived = Clock::now();
 };
 
@@ -47,6 +48,8 @@ struct TokenEvent {
   int32_t token = 0;
   bool thinking = false;  ///< which side `text` belongs to; the markers themselves count to the thinking
   std::string text;
+  std::string marker;  ///< of the thinking, completed by this token; it stands after `text`, and belongs to
+                       ///< it only where raw text is wanted
   std::optional<Sampled> logprobs;
 };
 
@@ -94,6 +97,7 @@ class Engine {
   ~Engine();  ///< cancels what runs and waits
 
   const Tokenizer& tokenizer() const;
+  const ChatFormat& chat() const;
   const ModelShape& model_shape() const;
   int context() const;
 

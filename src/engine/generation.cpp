@@ -42,24 +42,35 @@ GenerateRequest checked(GenerateRequest request, const GenerationLimits& limits)
   return request;
 }
 
-/// Where the reply begins: the prompt may have opened the thinking, or opened and closed it.
-ThinkingBudget::Side start_side(const GenerateRequest& request, ThinkingTokens markers) {
-  if (request.starts_thinking) return ThinkingBudget::Side::thinking;
-  if (request.prompt.back() == markers.close) return ThinkingBudget::Side::answer;
-  return ThinkingBudget::Side::unsaid;
+/// Where the reply begins: the prompt may have opened the thinking, opened and closed it, or stand before the
+/// header of a channel.
+ReasoningSplit::Side start_side(const GenerateRequest& request, const ReasoningFormat& format) {
+  using Side = ReasoningSplit::Side;
+  if (request.starts_thinking) {
+    if (format.scheme == ReasoningScheme::none)
+      fail(ErrorKind::unsupported, "thinking: this model has no markers of it, such as <think> and </think>");
+    return Side::thinking;
+  }
+  if (format.scheme != ReasoningScheme::channels)
+    return request.prompt.back() == format.close.id ? Side::answer : Side::unsaid;
+  for (auto id = request.prompt.rbegin(); id != request.prompt.rend(); ++id) {
+    if (*id == format.start.id || *id == format.channel.id) return Side::unsaid;
+    if (*id == format.message.id || *id == format.end.id) break;
+  }
+  return Side::answer;
 }
 
 }  // namespace
 
 Generation::Generation(RequestId id, GenerateRequest request, std::shared_ptr<EventSink> sink,
-                       const Tokenizer& tokenizer, const GenerationLimits& limits)
+                       const ChatFormat& format, const GenerationLimits& limits)
     : id_(id),
       request_(checked(std::move(request), limits)),
       sink_(std::move(sink)),
-      tokenizer_(&tokenizer),
+      format_(&format),
       limits_(limits),
-      markers_(thinking_tokens(tokenizer)),
-      thinking_(markers_, start_side(request_, markers_), request_.thinking_budget),
+      split_(format.reasoning(), start_side(request_, format.reasoning())),
+      thinking_(format.reasoning(), split_, request_.thinking_budget),
       sampler_(request_.sampling, request_.top_logprobs),
       stops_(request_.stop) {
   usage_.prompt_tokens = static_cast<int>(request_.prompt.size());
@@ -83,35 +94,53 @@ void Generation::advance() {
 }
 
 void Generation::choose(std::span<float> logits) {
-  const bool was_thinking = thinking_.thinking();
+  const bool was_thinking = split_.thinking();
   Sampled sampled = sampler_.sample(logits.first(limits_.vocab), &thinking_);
   if (!first_token_) first_token_ = Clock::now();
   last_ = sampled.token;
+  split_.push(last_, shown(last_), pending_);
   ++usage_.completion_tokens;
-  usage_.reasoning_tokens = thinking_.thought();
+  usage_.reasoning_tokens = split_.thought();
 
   TokenEvent event;
   event.token = last_;
-  event.thinking = was_thinking || thinking_.thinking();
-  event.text = text_of(last_, was_thinking);
+  event.thinking = was_thinking || split_.thinking();
+  tell(event);
   if (request_.top_logprobs >= 0) event.logprobs = std::move(sampled);
   done_ = reason_to_end();
   sink_->on_token(event);
 }
 
-/// The text that a token completes. Markers, control tokens and ends of generation have none of their own.
-std::string Generation::text_of(int32_t token, bool was_thinking) {
-  const bool closes = was_thinking && !thinking_.thinking();
-  if (closes) return characters_.finish();  // a character cut off by the marker still belongs to the thinking
-  const bool marker = token == markers_.open || token == markers_.close;
-  const bool control = tokenizer_->vocabulary().types[token] == TokenType::control;
-  if (marker || control || tokenizer_->is_end_of_generation(token)) return {};
-  std::string text = characters_.push(tokenizer_->bytes(token));
-  return was_thinking ? text : stops_.push(text);
+/// Control tokens and ends of generation have no text of their own.
+std::string_view Generation::shown(int32_t token) const {
+  const Tokenizer& tokenizer = format_->tokenizer();
+  const bool control = tokenizer.vocabulary().types[token] == TokenType::control;
+  if (control || format_->ends_reply(token)) return {};
+  return tokenizer.bytes(token);
+}
+
+/// Moves what is pending into an event, up to the first text of the other side or after a marker: it waits
+/// for the next event.
+void Generation::tell(TokenEvent& event) {
+  bool has_text = false;
+  size_t told = 0;
+  for (; told < pending_.size(); ++told) {
+    const ReasoningSplit::Piece& piece = pending_[told];
+    if (piece.kind == ReasoningSplit::Piece::Kind::marker) {
+      event.marker += piece.text;
+      continue;
+    }
+    const bool thinks = piece.kind == ReasoningSplit::Piece::Kind::thinking;
+    if (!event.marker.empty() || (has_text && thinks != event.thinking)) break;
+    event.thinking = thinks;
+    event.text += thinks ? piece.text : stops_.push(piece.text);
+    has_text = true;
+  }
+  pending_.erase(pending_.begin(), pending_.begin() + static_cast<ptrdiff_t>(told));
 }
 
 std::optional<FinishReason> Generation::reason_to_end() const {
-  const bool ended = tokenizer_->is_end_of_generation(last_) && !request_.ignore_eos;
+  const bool ended = (format_->ends_reply(last_) || split_.ended()) && !request_.ignore_eos;
   if (ended || stops_.stopped()) return FinishReason::stop;
   if (usage_.completion_tokens >= max_tokens_) return FinishReason::length;
   return std::nullopt;
@@ -121,9 +150,14 @@ void Generation::finish(FinishReason reason, const std::string& error) {
   const TimePoint now = Clock::now();
   FinishEvent event;
   event.reason = reason;
-  event.thinking = thinking_.thinking();
-  event.text = characters_.finish();
-  if (!event.thinking) event.text = stops_.push(event.text) + stops_.finish();
+  event.thinking = split_.thinking();
+  split_.finish(pending_);
+  for (const ReasoningSplit::Piece& piece : pending_) {
+    if (piece.kind == ReasoningSplit::Piece::Kind::thinking && event.thinking) event.text += piece.text;
+    if (piece.kind == ReasoningSplit::Piece::Kind::answer) event.text += stops_.push(piece.text);
+  }
+  if (!event.thinking) event.text += stops_.finish();
+  if (reason == FinishReason::length && stops_.stopped()) event.reason = FinishReason::stop;
   event.error = error;
   event.usage = usage_;
   event.timings.first_token_s = first_token_ ? seconds_between(request_.arrived, *first_token_) : 0;

@@ -11,8 +11,9 @@
 #include "engine/constraint.h"
 #include "engine/engine.h"
 #include "engine/sampler.h"
+#include "text/chat.h"
+#include "text/reasoning.h"
 #include "text/stream.h"
-#include "text/tokenizer.h"
 
 namespace tern {
 
@@ -23,15 +24,15 @@ struct GenerationLimits {
   int prompt_piece = 0;  ///< prompt tokens fed at once
 };
 
-/// Belongs to one thread at a time. The tokenizer must outlive it.
+/// Belongs to one thread at a time. The format must outlive it.
 ///
 /// The prompt is fed in pieces that end at multiples of `prompt_piece` whatever else runs, so that a
 /// request's arithmetic, and with it its text, is the same alone and in company.
 class Generation {
  public:
   /// Throws Error{bad_input | unsupported} for a request that can never run, naming the field.
-  Generation(RequestId id, GenerateRequest request, std::shared_ptr<EventSink> sink,
-             const Tokenizer& tokenizer, const GenerationLimits& limits);
+  Generation(RequestId id, GenerateRequest request, std::shared_ptr<EventSink> sink, const ChatFormat& format,
+             const GenerationLimits& limits);
 
   RequestId id() const { return id_; }
   bool in_prompt() const { return cached_ < static_cast<int>(request_.prompt.size()); }
@@ -56,19 +57,20 @@ class Generation {
   void finish(FinishReason reason, const std::string& error = {});
 
  private:
-  std::string text_of(int32_t token, bool was_thinking);
+  std::string_view shown(int32_t token) const;
+  void tell(TokenEvent& event);
   std::optional<FinishReason> reason_to_end() const;
 
   RequestId id_;
   GenerateRequest request_;
   std::shared_ptr<EventSink> sink_;
-  const Tokenizer* tokenizer_;
+  const ChatFormat* format_;
   GenerationLimits limits_;
   int max_tokens_ = 0;
-  ThinkingTokens markers_;
+  ReasoningSplit split_;
   ThinkingBudget thinking_;
   Sampler sampler_;
-  Utf8Stream characters_;
+  std::vector<ReasoningSplit::Piece> pending_;  ///< not given out yet
   StopStream stops_;
   int cached_ = 0;
   int32_t last_ = 0;  ///< the token chosen last

@@ -2,8 +2,6 @@
 
 #include <algorithm>
 
-#include "text/chat.h"
-
 namespace tern {
 namespace {
 
@@ -54,11 +52,7 @@ std::shared_ptr<LiveAnswer> LiveAnswer::start(Engine& engine, std::shared_ptr<Ma
 }
 
 LiveAnswer::LiveAnswer(Engine& engine, Plan plan, std::shared_ptr<Outlet> outlet)
-    : engine_(engine), plan_(std::move(plan)), outlet_(std::move(outlet)), choices_(plan_.requests.size()) {
-  const ThinkingTokens thinking = thinking_tokens(engine.tokenizer());
-  think_open_ = thinking.open;
-  think_close_ = thinking.close;
-}
+    : engine_(engine), plan_(std::move(plan)), outlet_(std::move(outlet)), choices_(plan_.requests.size()) {}
 
 void LiveAnswer::submit(const std::shared_ptr<Mailbox>& mailbox,
                         const std::shared_ptr<std::atomic<int>>& active) {
@@ -88,12 +82,6 @@ void LiveAnswer::abandon() {
   }
 }
 
-/// Completions are raw text: there the thinking's borders are seen as they stand in the vocabulary.
-std::string LiveAnswer::marker_text(int32_t token) const {
-  if (plan_.head.chat || (token != think_open_ && token != think_close_)) return "";
-  return std::string(engine_.tokenizer().bytes(token));
-}
-
 Usage LiveAnswer::total_usage() const {
   Usage total;
   total.prompt_tokens = plan_.prompt_tokens;
@@ -116,7 +104,8 @@ void LiveAnswer::on_token(int index, const TokenEvent& event) {
   ++choice.usage.completion_tokens;
   if (event.thinking) ++choice.usage.reasoning_tokens;
   if (choice.text.token_ids) choice.text.token_ids->push_back(event.token);
-  const std::string text = event.text + marker_text(event.token);
+  // Completions are raw text: there the thinking's markers are seen.
+  const std::string text = plan_.head.chat ? event.text : event.text + event.marker;
   // Markers and end tokens are no text of the answer, so they have no place in its log-probabilities.
   std::optional<Logprobs> logprobs;
   if (event.logprobs && !engine_.tokenizer().is_special(event.token)) {

@@ -53,14 +53,12 @@ class LiveAnswer : public Answer, public std::enable_shared_from_this<LiveAnswer
   void give(int index, const std::string& text, bool thinking, const Logprobs* logprobs);
   void complete();
   void break_off(const ApiError& error);
-  std::string marker_text(int32_t token) const;
   Usage total_usage() const;
   std::optional<ReplyJson> event_usage() const;
 
   Engine& engine_;
   Plan plan_;
   std::shared_ptr<Outlet> outlet_;  ///< null once the answer has ended
-  std::optional<int32_t> think_open_, think_close_;
   std::vector<Choice> choices_;
 };
 

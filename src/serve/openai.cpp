@@ -4,6 +4,7 @@
 #include <limits>
 
 #include "serve/json_fields.h"
+#include "serve/template_variables.h"
 
 namespace tern {
 namespace {
@@ -39,8 +40,7 @@ void refuse_known_unsupported(const Fields& fields) {
       fields, {"logit_bias", "presence_penalty", "frequency_penalty", "prompt_logprobs", "min_tokens",
                "stop_token_ids", "bad_words", "allowed_token_ids", "use_beam_search", "structured_outputs",
                "guided_json", "guided_regex", "guided_choice", "guided_grammar", "logits_processors"});
-  refuse_unless_empty(fields, {"tools", "functions", "audio", "prediction", "web_search_options"});
-  refuse_unless_word(fields, "tool_choice", "none");
+  refuse_unless_empty(fields, {"functions", "audio", "prediction", "web_search_options"});
   refuse_unless_word(fields, "function_call", "none");
   const RequestJson* modalities = fields.find("modalities");
   if (modalities && *modalities != RequestJson::array({"text"})) refuse_unsupported("modalities");
@@ -57,11 +57,15 @@ void refuse_known_unsupported(const Fields& fields) {
 void refuse_unsupported_in_chat(const Fields& fields) {
   if (!fields.boolean("add_generation_prompt").value_or(true)) refuse_unsupported("add_generation_prompt");
   if (fields.boolean("continue_final_message").value_or(false)) refuse_unsupported("continue_final_message");
-  refuse_unless_empty(fields, {"chat_template", "documents"});
+  refuse_unless_empty(fields, {"chat_template"});
+  // Calls that the model makes stay text of its answer, so none can be promised.
+  const RequestJson* choice = fields.find("tool_choice");
+  if (choice && *choice != RequestJson("auto")) refuse_unless_word(fields, "tool_choice", "none");
 }
 
 void refuse_unsupported_in_completions(const Fields& fields) {
-  refuse_unless_empty(fields, {"echo"});
+  refuse_unless_empty(fields, {"echo", "tools"});
+  refuse_unless_word(fields, "tool_choice", "none");
   const RequestJson* suffix = fields.find("suffix");
   if (suffix && *suffix != RequestJson("")) refuse_unsupported("suffix");
   // A budget of 0 asks for no thinking at all, so any number asks for something.
@@ -167,12 +171,14 @@ ChatMessage read_message(const RequestJson& value, const std::string& name) {
   ChatMessage message;
   message.role = fields.string("role").value_or("");
   if (message.role == "developer") message.role = "system";
-  if (message.role != "system" && message.role != "user" && message.role != "assistant") {
-    refuse(name + ".role", "invalid_value",
-           "Invalid value for '{}.role': expected system, developer, user or assistant, but got \"{}\".",
-           name, message.role);
+  constexpr std::string_view kRoles[] = {"system", "user", "assistant", "tool"};
+  if (std::find(std::begin(kRoles), std::end(kRoles), message.role) == std::end(kRoles)) {
+    refuse(
+        name + ".role", "invalid_value",
+        "Invalid value for '{}.role': expected system, developer, user, assistant or tool, but got \"{}\".",
+        name, message.role);
   }
-  for (const char* key : {"tool_calls", "function_call", "audio"}) {
+  for (const char* key : {"function_call", "audio"}) {
     const RequestJson* asked = fields.find(key);
     if (asked && !asks_nothing(*asked)) refuse_unsupported(fields.name(key));
   }
@@ -285,6 +291,7 @@ ChatRequest parse_chat_request(std::string_view body) {
   const auto budget = fields.integer("thinking_budget_tokens", 0, kMaxInt);
   if (budget) request.thinking_budget = static_cast<int>(*budget);
   request.top_logprobs = read_chat_logprobs(fields);
+  request.variables = template_variables(body, fields, request.messages, request.thinking);
   return request;
 }
 

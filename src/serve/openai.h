@@ -41,7 +41,10 @@ struct CommonFields {
 };
 
 struct ChatRequest : CommonFields {
-  std::vector<ChatMessage> messages;   ///< roles system, user and assistant; at least one
+  std::vector<ChatMessage> messages;  ///< roles system, user, assistant and tool; at least one
+  /// What the chat template sees: chat_template_kwargs, messages (all their keys; content as one string or
+  /// none, the arguments of tool calls as objects), tools and documents where there are any.
+  jinja::Dict variables;
   std::optional<Thinking> thinking;    ///< from reasoning_effort or chat_template_kwargs.enable_thinking
   std::optional<int> thinking_budget;  ///< thinking_budget_tokens
 };

@@ -64,13 +64,12 @@ uint64_t random_seed() {
   return random();
 }
 
-/// Whether the last thinking marker in a raw prompt opens a thought.
-bool ends_in_thought(const std::vector<int32_t>& prompt, const ThinkingTokens& markers) {
-  for (auto id = prompt.rbegin(); id != prompt.rend(); ++id) {
-    if (*id == markers.close) return false;
-    if (*id == markers.open) return true;
-  }
-  return false;
+/// A list that the template must ask for, or its tools would be forgotten without a word.
+void check_asked_for(const ChatFormat& format, const ChatRequest& request, const char* field) {
+  const jinja::Value* value = request.variables.get(field);
+  if (!value || value->is_none() || format.asks_for(field)) return;
+  refuse(field, "unsupported_parameter",
+         "'{}' is not supported: this model's chat template has no place for it.", field);
 }
 
 }  // namespace
@@ -236,11 +235,14 @@ Plan Service::plan_chat(const ChatRequest& request, TimePoint arrived) const {
   size_t bytes = 0;
   for (const ChatMessage& message : request.messages) bytes += message.content.size();
   check_bytes(bytes);
-  const Thinking thinking = request.thinking.value_or(Thinking::on);
-  GenerateRequest base =
-      base_request(request, render_chat(engine_.tokenizer(), request.messages, thinking), arrived);
-  const ThinkingTokens markers = thinking_tokens(engine_.tokenizer());
-  base.starts_thinking = thinking == Thinking::on && markers.open && markers.close;
+  const ChatFormat& format = engine_.chat();
+  if (!format.refused().empty()) throw ApiError(400, format.refused());
+  check_asked_for(format, request, "tools");
+  check_asked_for(format, request, "documents");
+  const jinja::Rendered prompt = format.render(request.variables);
+  check_bytes(prompt.text.size());
+  GenerateRequest base = base_request(request, format.encode(prompt), arrived);
+  base.starts_thinking = format.opens_thinking(base.prompt);
   base.thinking_budget = request.thinking_budget;
   add_choices(plan, base, request.n);
   return plan;
@@ -270,10 +272,9 @@ Plan Service::plan_completion(const CompletionRequest& request, TimePoint arrive
   Plan plan = new_plan(request, false);
   CommonFields fields = request;
   if (!fields.max_tokens) fields.max_tokens = kCompletionTokens;
-  const ThinkingTokens markers = thinking_tokens(engine_.tokenizer());
   for (const PromptInput& prompt : request.prompts) {
     GenerateRequest base = base_request(fields, encode_prompt(prompt), arrived);
-    base.starts_thinking = markers.open && markers.close && ends_in_thought(base.prompt, markers);
+    base.starts_thinking = engine_.chat().opens_thinking(base.prompt);
     add_choices(plan, base, request.n);
   }
   return plan;

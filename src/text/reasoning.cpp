@@ -130,6 +130,9 @@ void ReasoningSplit::push(int32_t id, std::string_view bytes, std::vector<Piece>
   const auto all = format_.markers();
   const auto known = std::find_if(all.begin(), all.end(), [&](const auto* one) { return one->id == id; });
   if (known != all.end()) {
+    // White space before the opening marker is nobody's.
+    if (side_ == Side::unsaid && format_.scheme == ReasoningScheme::think_tags && is_blank(held_))
+      held_.clear();
     text(std::exchange(held_, {}), out);
     held_tokens_ = 0;
     return marker(**known, out);
@@ -181,7 +184,7 @@ void ReasoningSplit::scan(std::vector<Piece>& out) {
         text(before + found->text, out);
         continue;
       }
-      text(before, out);
+      if (side_ != Side::unsaid || !is_blank(before)) text(before, out);
       if (thinking()) thought_ -= std::min(thought_, held_tokens_ + 1);
       held_tokens_ = 0;
       marker(*found, out);

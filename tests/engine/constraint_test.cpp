@@ -9,76 +9,108 @@
 namespace tern {
 namespace {
 
-using Side = ThinkingBudget::Side;
-constexpr int32_t kOpen = 1, kClose = 2, kWord = 3;
-constexpr ThinkingTokens kMarkers{kOpen, kClose};
+using Side = ReasoningSplit::Side;
+constexpr int32_t kOpen = 1, kClose = 2, kWord = 3, kOther = 4;
 constexpr float kForbidden = -std::numeric_limits<float>::infinity();
 
-std::vector<float> masked(const Constraint& constraint) {
-  std::vector<float> logits(4, 1.0f);
-  constraint.mask(logits);
-  return logits;
+/// Tags that are one token each; with `closing` as the way out of the thinking.
+ReasoningFormat tags(std::vector<int32_t> closing = {kClose}) {
+  ReasoningFormat format;
+  format.scheme = ReasoningScheme::think_tags;
+  format.open = {"<think>", kOpen};
+  format.close = {"</think>", kClose};
+  format.closing = std::move(closing);
+  return format;
 }
 
+/// A reply that is told of its tokens as a generation tells it.
+struct Reply {
+  Reply(ReasoningFormat a_format, Side start, std::optional<int> limit)
+      : format(std::move(a_format)), split(format, start), budget(format, split, limit) {}
+  void say(int32_t token) {
+    budget.accept(token);
+    std::vector<ReasoningSplit::Piece> ignored;
+    split.push(token, token == kOther ? "/" : "w", ignored);
+  }
+  std::vector<float> masked() const {
+    std::vector<float> logits(4, 1.0f);
+    budget.mask(logits);
+    return logits;
+  }
+  const ReasoningFormat format;
+  ReasoningSplit split;
+  ThinkingBudget budget;
+};
+
 TEST(ThinkingBudget, ForcesTheCloseAtTheBudget) {
-  ThinkingBudget thinking(kMarkers, Side::thinking, 2);
-  EXPECT_EQ(thinking.forced(), std::nullopt);
-  thinking.accept(kWord);
-  EXPECT_EQ(thinking.forced(), std::nullopt);
-  thinking.accept(kWord);
-  EXPECT_EQ(thinking.forced(), kClose);
-  thinking.accept(kClose);
-  EXPECT_EQ(thinking.forced(), std::nullopt);
-  EXPECT_FALSE(thinking.thinking());
-  EXPECT_EQ(thinking.thought(), 2);
+  Reply reply(tags(), Side::thinking, 2);
+  EXPECT_EQ(reply.budget.forced(), std::nullopt);
+  reply.say(kWord);
+  EXPECT_EQ(reply.budget.forced(), std::nullopt);
+  reply.say(kWord);
+  EXPECT_EQ(reply.budget.forced(), kClose);
+  reply.say(kClose);
+  EXPECT_EQ(reply.budget.forced(), std::nullopt);
+  EXPECT_FALSE(reply.split.thinking());
+  EXPECT_EQ(reply.split.thought(), 2);
+}
+
+TEST(ThinkingBudget, ForcesEveryTokenOfALongClose) {
+  Reply reply(tags({kOther, kWord, kClose}), Side::thinking, 1);
+  reply.say(kWord);
+  for (const int32_t token : {kOther, kWord, kClose}) {
+    EXPECT_EQ(reply.budget.forced(), token);
+    reply.say(token);
+  }
+  EXPECT_EQ(reply.budget.forced(), std::nullopt);
+  EXPECT_EQ(reply.split.side(), Side::answer);
 }
 
 TEST(ThinkingBudget, ZeroClosesAtOnce) {
-  const ThinkingBudget thinking(kMarkers, Side::thinking, 0);
-  EXPECT_EQ(thinking.forced(), kClose);
+  const Reply reply(tags(), Side::thinking, 0);
+  EXPECT_EQ(reply.budget.forced(), kClose);
 }
 
 TEST(ThinkingBudget, NoneNeverForces) {
-  ThinkingBudget thinking(kMarkers, Side::thinking, std::nullopt);
-  for (int i = 0; i < 1000; ++i) thinking.accept(kWord);
-  EXPECT_EQ(thinking.forced(), std::nullopt);
-  EXPECT_TRUE(thinking.thinking());
+  Reply reply(tags(), Side::thinking, std::nullopt);
+  for (int i = 0; i < 1000; ++i) reply.say(kWord);
+  EXPECT_EQ(reply.budget.forced(), std::nullopt);
+  EXPECT_TRUE(reply.split.thinking());
 }
 
 TEST(ThinkingBudget, ThinkingOpensOnlyByTheFirstToken) {
-  ThinkingBudget first(kMarkers, Side::unsaid, 1);
-  EXPECT_EQ(masked(first), (std::vector<float>{1, 1, 1, 1}));
-  EXPECT_EQ(first.forced(), std::nullopt);
-  first.accept(kOpen);
-  EXPECT_TRUE(first.thinking());
-  EXPECT_EQ(first.thought(), 0);
-  first.accept(kWord);
-  EXPECT_EQ(first.forced(), kClose);
+  Reply first(tags(), Side::unsaid, 1);
+  EXPECT_EQ(first.masked(), (std::vector<float>{1, 1, 1, 1}));
+  EXPECT_EQ(first.budget.forced(), std::nullopt);
+  first.say(kOpen);
+  EXPECT_TRUE(first.split.thinking());
+  EXPECT_EQ(first.split.thought(), 0);
+  first.say(kWord);
+  EXPECT_EQ(first.budget.forced(), kClose);
 
-  ThinkingBudget later(kMarkers, Side::unsaid, std::nullopt);
-  later.accept(kWord);
-  EXPECT_EQ(masked(later), (std::vector<float>{1, kForbidden, 1, 1}));
+  Reply later(tags(), Side::unsaid, std::nullopt);
+  later.say(kWord);
+  EXPECT_EQ(later.masked(), (std::vector<float>{1, kForbidden, 1, 1}));
 }
 
 TEST(ThinkingBudget, CannotReopen) {
-  ThinkingBudget closed(kMarkers, Side::thinking, std::nullopt);
-  EXPECT_EQ(masked(closed), (std::vector<float>{1, 1, 1, 1}));
-  closed.accept(kClose);
-  EXPECT_EQ(masked(closed), (std::vector<float>{1, kForbidden, 1, 1}));
-  closed.accept(kOpen);  // even where somebody forces it
-  EXPECT_FALSE(closed.thinking());
-  EXPECT_EQ(masked(ThinkingBudget(kMarkers, Side::answer, std::nullopt)),
-            (std::vector<float>{1, kForbidden, 1, 1}));
+  Reply closed(tags(), Side::thinking, std::nullopt);
+  EXPECT_EQ(closed.masked(), (std::vector<float>{1, 1, 1, 1}));
+  closed.say(kClose);
+  EXPECT_EQ(closed.masked(), (std::vector<float>{1, kForbidden, 1, 1}));
+  closed.say(kOpen);  // even where somebody forces it
+  EXPECT_FALSE(closed.split.thinking());
+  EXPECT_EQ(Reply(tags(), Side::answer, std::nullopt).masked(), (std::vector<float>{1, kForbidden, 1, 1}));
 }
 
 TEST(ThinkingBudget, NeedsMarkersOnlyWhereTheyMatter) {
-  ThinkingBudget plain({}, Side::unsaid, std::nullopt);
-  EXPECT_EQ(masked(plain), (std::vector<float>{1, 1, 1, 1}));
-  plain.accept(kOpen);
-  EXPECT_FALSE(plain.thinking());
-  EXPECT_THROW(ThinkingBudget({}, Side::thinking, std::nullopt), Error);
-  EXPECT_THROW(ThinkingBudget({}, Side::unsaid, 5), Error);
-  EXPECT_THROW(ThinkingBudget(kMarkers, Side::thinking, -1), Error);
+  Reply plain({}, Side::unsaid, std::nullopt);
+  EXPECT_EQ(plain.masked(), (std::vector<float>{1, 1, 1, 1}));
+  plain.say(kOpen);
+  EXPECT_FALSE(plain.split.thinking());
+  EXPECT_THROW(Reply({}, Side::unsaid, 5), Error);
+  EXPECT_THROW(Reply(tags({}), Side::thinking, 5), Error);
+  EXPECT_THROW(Reply(tags(), Side::thinking, -1), Error);
 }
 
 }  // namespace

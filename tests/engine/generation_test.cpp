@@ -29,7 +29,8 @@ GenerateRequest ask(const std::string& prompt = "q") {
 }
 
 Told tell(const GenerateRequest& request, const std::vector<int32_t>& reply) {
-  static const Tokenizer vocabulary = fake::tokenizer();
+  static const Tokenizer words = fake::tokenizer();
+  static const ChatFormat vocabulary(words);
   Told told;
   Generation generation(1, request, told.sink, vocabulary, kLimits);
   const Script script = says(0, reply);
@@ -72,7 +73,8 @@ TEST(Generation, GivesEveryTokenAnEventAndEndsAtTheEnd) {
 }
 
 TEST(Generation, FeedsThePromptInPiecesThenOneByOne) {
-  static const Tokenizer vocabulary = fake::tokenizer();
+  static const Tokenizer words = fake::tokenizer();
+  static const ChatFormat vocabulary(words);
   Generation generation(1, ask(std::string(40, 'x')), std::make_shared<Recorder>(), vocabulary, kLimits);
   EXPECT_EQ(generation.most_cached(), 63);
   std::vector<size_t> pieces;
@@ -284,7 +286,8 @@ TEST(Generation, TimesCountFromTheArrival) {
 }
 
 std::string refusal(const GenerateRequest& request, bool thinks = true) {
-  const Tokenizer vocabulary = fake::tokenizer(thinks);
+  const Tokenizer words = fake::tokenizer(thinks);
+  const ChatFormat vocabulary(words);
   try {
     Generation generation(1, request, std::make_shared<Recorder>(), vocabulary, kLimits);
   } catch (const Error& error) {

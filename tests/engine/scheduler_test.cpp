@@ -25,12 +25,13 @@ class Bench {
   explicit Bench(const Sizes& sizes, Script script = hashed())
       : model(std::move(script), sizes.context, sizes.parallel + sizes.prompt_piece),
         words_(fake::tokenizer()),
+        format_(words_),
         limits_{kVocab, sizes.context, sizes.prompt_piece},
         scheduler(model, {sizes.parallel, sizes.prompt_piece, cache(sizes)}) {}
 
   std::shared_ptr<Recorder> add(GenerateRequest request) {
     auto sink = std::make_shared<Recorder>();
-    scheduler.add(std::make_unique<Generation>(++last_id, std::move(request), sink, words_, limits_));
+    scheduler.add(std::make_unique<Generation>(++last_id, std::move(request), sink, format_, limits_));
     return sink;
   }
   void run_all() {
@@ -60,6 +61,7 @@ class Bench {
 
  private:
   Tokenizer words_;
+  const ChatFormat format_;
   GenerationLimits limits_;
 
  public:

@@ -33,7 +33,9 @@ void check_chat(std::string_view body) {
   check_common(request);
   require(!request.messages.empty(), "messages");
   for (const ChatMessage& message : request.messages) {
-    require(message.role == "system" || message.role == "user" || message.role == "assistant", "role");
+    require(message.role == "system" || message.role == "user" || message.role == "assistant" ||
+                message.role == "tool",
+            "role");
   }
   require(!request.thinking_budget || *request.thinking_budget >= 0, "thinking_budget");
 }

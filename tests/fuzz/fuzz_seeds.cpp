@@ -3,6 +3,8 @@
 
 #include <cstdio>
 #include <filesystem>
+#include <fstream>
+#include <iterator>
 #include <string>
 #include <string_view>
 #include <vector>
@@ -134,12 +136,77 @@ void put_requests(const fs::path& folder) {
   for (size_t i = 0; i < bodies.size(); ++i) put(folder, "request_" + std::to_string(i), bodies[i]);
 }
 
+/// Templates with a request after a NUL: tern's own, those of `folder` where it is there, and hostile ones.
+void put_templates(const fs::path& folder, const fs::path& templates) {
+  const std::string request =
+      std::string(1, '\0') +
+      R"({"messages":[{"role":"system","content":"s"},{"role":"user","content":"a\u20acb"},{"role":"assistant",)"
+      R"("content":null,"tool_calls":[{"function":{"name":"f","arguments":{"x":[1,2.5,null,true]}}}]},)"
+      R"({"role":"tool","content":"t"}],"tools":[{"function":{"name":"f"}}],"add_generation_prompt":true})";
+  put(folder, "tern", kTernChatTemplate + request);
+  if (fs::is_directory(templates)) {
+    for (const auto& entry : fs::directory_iterator(templates)) {
+      std::ifstream file(entry.path(), std::ios::binary);
+      put(folder, entry.path().filename(), std::string(std::istreambuf_iterator<char>(file), {}) + request);
+    }
+  }
+  const std::vector<std::string> hostile = {
+      "{{ " + std::string(5000, '(') + "1" + std::string(5000, ')') + " }}",
+      "{{ " + std::string(5000, '[') + " }}",
+      "{{ " + std::string(5000, '-') + "1 }}",
+      "{% set x = 1" +
+          [] {
+            std::string s;
+            for (int i = 0; i < 2000; ++i) s += " + 1";
+            return s;
+          }() +
+          " %}",
+      [] {
+        std::string s;
+        for (int i = 0; i < 2000; ++i) s += "{% if true %}";
+        return s;
+      }(),
+      "{% for i in range(99999) %}{% for j in range(99999) %}{{ i }}{% endfor %}{% endfor %}",
+      "{% macro m() %}{{ m() }}{% endmacro %}{{ m() }}",
+      "{{ 'x' * 10 ** 9 }}{{ [1] * 10 ** 12 }}{{ 9 ** 9 ** 9 }}",
+      "{{ range(10 ** 15) }}{{ range(-9223372036854775807, 9223372036854775807, 1) }}",
+      "{% set ns = namespace(x='x') %}{% for i in range(99) %}{% set ns.x = ns.x ~ ns.x %}{% endfor %}",
+      "{% set ns = namespace(x=[]) %}{% for i in range(99999) %}{% set ns.x = [ns.x, ns.x] %}{% endfor %}{{ "
+      "ns.x }}",
+      "{% set ns = namespace() %}{% set ns.x = ns %}{% set ns.l = [ns] %}{{ ns }}{{ ns.l | tojson }}",
+      "{% macro m() %}{{ self }}{% endmacro %}{% set ns = namespace(m=m) %}{% for i in 'ab' %}{% macro q() "
+      "%}{{ i }}{% "
+      "endmacro %}{% set ns.q = q %}{{ loop.changed(loop) }}{% endfor %}{{ ns.q() }}",
+      "{{ '%999999999d' % 1 }}{{ '%*d' % (99999, 1) }}{{ '{:>999999999}'.format(1) }}{{ "
+      "'{0.a[b]!r:^5}'.format({}) }}",
+      "{{ '%s%%%r%c%x%5.2f' % ('a', none, 8364, 255, 1e300) }}{{ 'a' | center(10 ** 9) }}{{ 'a' | indent(10 "
+      "** 9) }}",
+      "{{ [] | tojson(indent=10 ** 9) }}{{ 'a'[::-9223372036854775807] }}{{ -9223372036854775807 - 1 // -1 "
+      "}}",
+      "{{ strftime_now('%9999999c%Y%%%') }}{{ ('a' * 1000).split('a') | join('b' * 1000) }}",
+      "{%- raw %}{{ x }}{% endraw -%}{#- c -#}{{- \"\\u20ac\\x41\\101\\q\" -}}{% filter upper %}\u00df{% "
+      "endfilter %}",
+      "{{ messages | map(attribute='content') | select('string') | sort | unique | list | join }}{{ u.v.w }}",
+      "{% set a, (b, c) = 1, (2, 3) %}{% for k, v in {'a': 1} | dictsort %}{{ k ~ v }}{% else %}{% endfor %}",
+      "{{",
+      "{%",
+      "{#",
+      "{{ '",
+      "{% raw %}",
+      "{% if",
+      "{% set x %}",
+      "\xff{{ 1 }}",
+  };
+  for (size_t i = 0; i < hostile.size(); ++i)
+    put(folder, "hostile_" + std::to_string(i), hostile[i] + request);
+}
+
 }  // namespace
 }  // namespace tern
 
 int main(int argc, char** argv) {
-  if (argc != 2) {
-    std::fprintf(stderr, "usage: fuzz_seeds DIR\n");
+  if (argc != 2 && argc != 3) {
+    std::fprintf(stderr, "usage: fuzz_seeds DIR [TEMPLATES]\n");
     return 2;
   }
   const std::filesystem::path folder = argv[1];
@@ -154,5 +221,6 @@ int main(int argc, char** argv) {
   tern::put_requests(folder / "fuzz_request");
   for (const auto& [name, bytes] : tern::config_seeds()) tern::put(folder / "fuzz_config", name, bytes);
   for (const auto& [name, bytes] : tern::split_seeds()) tern::put(folder / "fuzz_split", name, bytes);
+  tern::put_templates(folder / "fuzz_jinja", argc > 2 ? argv[2] : "../shared/templates");
   return 0;
 }

@@ -103,8 +103,7 @@ struct Unsupported {
 };
 
 constexpr Unsupported kUnsupported[] = {
-    {"tools", R"([{"type": "function"}])"},
-    {"tool_choice", R"("auto")"},
+    {"tool_choice", R"("required")"},
     {"functions", "[{}]"},
     {"function_call", R"({"name": "f"})"},
     {"response_format", R"({"type": "json_object"})"},
@@ -132,10 +131,8 @@ constexpr Unsupported kUnsupportedInChat[] = {
 };
 
 constexpr Unsupported kUnsupportedInCompletions[] = {
-    {"echo", "true"},
-    {"suffix", R"("b")"},
-    {"thinking_budget_tokens", "0"},
-    {"thinking_budget_tokens", "5"},
+    {"echo", "true"},     {"tools", R"([{"type": "function"}])"}, {"tool_choice", R"("auto")"},
+    {"suffix", R"("b")"}, {"thinking_budget_tokens", "0"},        {"thinking_budget_tokens", "5"},
 };
 
 void expect_unsupported(const std::string& found, const Unsupported& asked) {
@@ -228,7 +225,7 @@ TEST(ChatRequest, MessagesAreChecked) {
   EXPECT_EQ(refused(R"("hi")"), "invalid_type messages");
   EXPECT_EQ(refused("[5]"), "invalid_type messages[0]");
   EXPECT_EQ(refused(R"([{"content": "x"}])"), "invalid_value messages[0].role");
-  EXPECT_EQ(refused(R"([{"role": "tool", "content": "x"}])"), "invalid_value messages[0].role");
+  EXPECT_EQ(refused(R"([{"role": "narrator", "content": "x"}])"), "invalid_value messages[0].role");
   EXPECT_EQ(refused(R"([{"role": "user"}])"), "missing_required_parameter messages[0].content");
   EXPECT_EQ(refused(R"([{"role": "user", "content": 7}])"), "invalid_type messages[0].content");
   EXPECT_EQ(refused(R"([{"role": "user", "content": ["x"]}])"), "invalid_type messages[0].content[0]");
@@ -236,8 +233,34 @@ TEST(ChatRequest, MessagesAreChecked) {
             "unsupported_content messages[0].content[0].type");
   EXPECT_EQ(refused(R"([{"role": "user", "content": [{"type": "text"}]}])"),
             "missing_required_parameter messages[0].content[0].text");
-  EXPECT_EQ(refused(R"([{"role": "user", "content": "x"}, {"role": "assistant", "tool_calls": [{}]}])"),
-            "unsupported_parameter messages[1].tool_calls");
+  EXPECT_EQ(
+      refused(R"([{"role": "user", "content": "x"}, {"role": "assistant", "function_call": {"name": "f"}}])"),
+      "unsupported_parameter messages[1].function_call");
+}
+
+TEST(ChatRequest, TheTemplateSeesTheRequestInItsOrder) {
+  const ChatRequest request = parse_chat_request(
+      R"({"messages": [{"role": "developer", "content": [{"type": "text", "text": "a"}, {"type": "text", "text": "b"}]},
+                       {"role": "assistant", "content": null, "reasoning_content": "r", "tool_calls": [
+                         {"type": "function", "function": {"name": "f", "arguments": "{\"z\": 1, \"a\": 2}"}},
+                         {"function": {"name": "g", "arguments": "no JSON"}}]},
+                       {"role": "tool", "content": "x", "tool_call_id": "c", "name": "f"}],
+          "tools": [{"z": 1, "a": {"y": 2, "b": 3}}], "tool_choice": "auto", "reasoning_effort": "high",
+          "chat_template_kwargs": {"custom": "k", "messages": 5}})");
+  const auto shown = [&](const char* text) { return jinja::Template(text).render(request.variables).text; };
+  EXPECT_EQ(shown("{{ tools | tojson }}"), R"([{"z": 1, "a": {"y": 2, "b": 3}}])");
+  EXPECT_EQ(shown("{{ messages[0].role }} {{ messages[0].content }}"), "system ab");
+  EXPECT_EQ(shown("{{ messages[1].content }} {{ messages[1].reasoning_content }}"), "None r");
+  EXPECT_EQ(shown("{{ messages[1].tool_calls[0].function.arguments | tojson }}"), R"({"z": 1, "a": 2})");
+  EXPECT_EQ(shown("{{ messages[1].tool_calls[1].function.arguments }}"), "no JSON");
+  EXPECT_EQ(shown("{{ messages[2].tool_call_id }}{{ messages[2].name }}"), "cf");
+  EXPECT_EQ(shown("{{ custom }} {{ enable_thinking }} {{ thinking }} {{ reasoning_effort }} {{ documents }}"),
+            "k True True high None");
+  const ChatRequest plain = parse_with(R"("tools": [{"a": 1}], "tool_choice": "none")");
+  EXPECT_EQ(jinja::Template("{{ tools }}{{ enable_thinking is defined }}").render(plain.variables).text,
+            "NoneFalse");
+  EXPECT_EQ(chat_refusal(R"("tools": [5])"), "invalid_type tools[0]");
+  EXPECT_EQ(chat_refusal(R"("documents": "x")"), "invalid_type documents");
 }
 
 TEST(ChatRequest, OfTwoEqualKeysTheLastCounts) {

@@ -151,7 +151,7 @@ TEST(Chat, SaysWhyAModelCannotChat) {
 /// The names of the tokens that end a reply under a template, the vocabulary's own end aside.
 std::vector<std::string> template_ends(const std::string& chat_template) {
   Vocabulary vocabulary = small_vocabulary();
-  for (const char* name : {"<|turn|>", "<|over|>", "<|start|>", "<|channel|>", "<|message|>", "<|return|>"}) {
+  for (const char* name : {"<|turn|>", "<|over|>", "<|start|>", "<|channel|>", "<|message|>", "<|fin|>"}) {
     vocabulary.tokens.emplace_back(name);
     vocabulary.types.push_back(TokenType::control);
   }
@@ -180,8 +180,8 @@ TEST(Chat, EndsOfATurnComeFromTheTemplate) {
   // In channels a message's end is not the reply's.
   EXPECT_EQ(
       template_ends("{% for m in messages %}<|start|>{{ m.role }}<|channel|>final<|message|>{{ m.content }}"
-                    "{{ '<|return|>' if loop.last and m.role == 'assistant' else '<|end|>' }}{% endfor %}"),
-      (Names{"<|return|>"}));
+                    "{{ '<|fin|>' if loop.last and m.role == 'assistant' else '<|end|>' }}{% endfor %}"),
+      (Names{"<|fin|>"}));
 }
 
 TEST(Chat, TernsVocabularyHasItsTokens) {
