@@ -7,8 +7,10 @@
 #include "text/bounded_json.h"
 #include "text/byte_unicode.h"
 #include "text/nfc.h"
+#include "text/piece_encoder.h"
 #include "text/pretokenizer.h"
 #include "text/spm.h"
+#include "text/token_index.h"
 #include "text/vocabulary.h"
 
 namespace tern {
@@ -37,6 +39,21 @@ std::string shown(const Json& value) {
   return value.dump(-1, ' ', false, Json::error_handler_t::replace).substr(0, 200);
 }
 
+// Then a piece that is a token comes out as that token whether merges are ignored for it or not.
+bool merges_make_every_token(const Vocabulary& vocabulary) {
+  const TokenIndex index = index_tokens(vocabulary);
+  const MergeRules rules = merge_rules(vocabulary, index);
+  PieceEncoder encoder(rules);
+  std::vector<int32_t> ids;
+  for (int32_t id = 0; id < vocabulary.size(); ++id) {
+    if (vocabulary.types[id] != TokenType::normal) continue;
+    ids.clear();
+    encoder.encode(vocabulary.tokens[id], ids);
+    if (ids != std::vector<int32_t>{id}) return false;
+  }
+  return true;
+}
+
 class Reader {
  public:
   Reader(std::string_view text, const std::string& name)
@@ -52,6 +69,7 @@ class Reader {
     }
     read_tokens();
     read_merges();
+    name_rule();
     read_post_processor(member(file_.rest, "post_processor"));
     return std::move(vocabulary_);
   }
@@ -120,9 +138,21 @@ class Reader {
       if (patterns.size() > kMostPatterns) refuse("pre_tokenizer", "of more than 32 patterns");
     }
     if (!bytes) refuse("pre_tokenizer without ByteLevel,", member(file_.rest, "pre_tokenizer"));
-    const PreTokenizerRule* rule = find_pre_tokenizer_rule(patterns, vocabulary_.ignore_merges);
-    vocabulary_.pre = rule ? std::string(rule->name) : "";
-    if (!rule) vocabulary_.patterns = std::move(patterns);
+    vocabulary_.pre.clear();
+    vocabulary_.patterns = std::move(patterns);
+  }
+
+  // The name of the rule that the patterns are, where it has one.
+  void name_rule() {
+    if (vocabulary_.model == TokenizerModel::spm) return;
+    const bool ignore = vocabulary_.ignore_merges;
+    const PreTokenizerRule* rule = find_pre_tokenizer_rule(vocabulary_.patterns, ignore);
+    if (!rule) {
+      rule = find_pre_tokenizer_rule(vocabulary_.patterns, !ignore);
+      if (!rule || !merges_make_every_token(vocabulary_)) return;
+    }
+    vocabulary_.pre = rule->name;
+    vocabulary_.patterns.clear();
   }
 
   std::string pattern_of(const Json& step) const {

@@ -143,14 +143,16 @@ TEST(Spm, ScoresOfMergesMergeTheSame) {
 }
 
 TEST(Spm, RefusesMergesThatNoScoresSay) {
-  Vocabulary merged = abc();
-  merged.merges = spm_merges(abc());
-  std::swap(merged.merges[2], merged.merges.back());  // " abc" is made of two pairs, which then stand apart
-  Vocabulary apart = merged, fewer = abc();
+  Vocabulary fewer = abc();
   fewer.merges = {{"b", "c"}};
-  for (const Vocabulary& vocabulary : {fewer}) {
-    expect_error(ErrorKind::unsupported, {"no scores say that"}, [&] { spm_scores(vocabulary); });
-  }
+  expect_error(ErrorKind::unsupported, {"don't merge, no scores say that"}, [&] { spm_scores(fewer); });
+  Vocabulary apart = spm_vocabulary({{"ab", 0}, {"bc", -1}, {"abc", -2}, {"a", -3}, {"b", -4}, {"c", -5}});
+  apart.merges = {{"a", "bc"}, {"a", "b"}, {"b", "c"}, {"ab", "c"}};
+  expect_error(ErrorKind::unsupported, {"stand apart"}, [&] { spm_scores(apart); });
+  Vocabulary cut = abc();
+  cut.split_spaces = true;
+  cut.merges = spm_merges(abc());
+  expect_error(ErrorKind::unsupported, {"cut at its spaces"}, [&] { spm_scores(cut); });
 }
 
 TEST(Spm, RefusesHostileVocabularies) {

@@ -70,6 +70,20 @@ TEST(TokenizerJson, TellsTheRulesOfOnePatternApart) {
   EXPECT_EQ(parse(json).pre, "smaug-bpe");
 }
 
+// gpt-oss's file may say either: where merges make every token it is the same rule.
+TEST(TokenizerJson, NamesARuleThatIgnoresMergesOrNot) {
+  Vocabulary vocabulary = small_vocabulary();
+  vocabulary.pre = "gpt-4o";
+  Json json = Json::parse(tokenizer_json(vocabulary));
+  json["model"]["ignore_merges"] = false;
+  EXPECT_EQ(parse(json).pre, "gpt-4o");
+  EXPECT_TRUE(parse(json).patterns.empty());
+  json["model"]["merges"].erase(json["model"]["merges"].size() - 1);
+  EXPECT_EQ(parse(json).pre, "");
+  EXPECT_EQ(parse(json).patterns, (std::vector<std::string>{kGpt4o}));
+  EXPECT_FALSE(parse(json).ignore_merges);
+}
+
 TEST(TokenizerJson, AppliesNfc) {
   Json json = small_json();
   json["normalizer"] = {{"type", "NFC"}};
