@@ -10,6 +10,10 @@ namespace tern {
 namespace {
 
 constexpr int kCompletionTokens = 16;  ///< OpenAI's default max_tokens of completions
+// A template runs on the thread that serves everybody: some thousands of steps are usual, a fraction of a
+// second is the most.
+constexpr uint64_t kTemplateSteps = 2'000'000;
+constexpr uint64_t kTemplateBytes = 128 << 20;
 
 [[noreturn]] void refuse_length(int context, size_t tokens, const char* bound) {
   refuse("", "context_length_exceeded",
@@ -239,7 +243,10 @@ Plan Service::plan_chat(const ChatRequest& request, TimePoint arrived) const {
   if (!format.refused().empty()) throw ApiError(400, format.refused());
   check_asked_for(format, request, "tools");
   check_asked_for(format, request, "documents");
-  const jinja::Rendered prompt = format.render(request.variables);
+  jinja::RenderOptions bounded;
+  bounded.limits.steps = kTemplateSteps;
+  bounded.limits.bytes = kTemplateBytes;
+  const jinja::Rendered prompt = format.render(request.variables, bounded);
   check_bytes(prompt.text.size());
   GenerateRequest base = base_request(request, format.encode(prompt), arrived);
   base.starts_thinking = format.opens_thinking(base.prompt);

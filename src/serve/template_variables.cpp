@@ -4,6 +4,7 @@
 #include <utility>
 
 #include "text/jinja/json.h"
+#include "text/jinja/operations.h"
 
 namespace tern {
 namespace {
@@ -46,9 +47,11 @@ Value with_parsed_arguments(const Value& call) {
 Value message_value(const Value& given, const ChatMessage& message) {
   Dict made = *given.dict();
   made.set("role", Text::request_text(message.role));
+  // Templates know a message that only calls tools by its content being none; any other has text, if empty.
   const Value* content = given.dict()->get("content");
-  if (content && !content->is_none()) made.set("content", Text::request_text(message.content));
-  if (!content) made.set("content", jinja::None{});
+  const Value* asked = given.dict()->get("tool_calls");
+  const bool calls_only = (!content || content->is_none()) && asked && jinja::truth(*asked);
+  made.set("content", calls_only ? Value(jinja::None{}) : Value(Text::request_text(message.content)));
   if (const Value* calls = made.get("tool_calls"); calls && calls->list()) {
     std::vector<Value> parsed;
     for (const Value& call : calls->list()->items) parsed.push_back(with_parsed_arguments(call));
@@ -92,7 +95,8 @@ Dict template_variables(std::string_view body, const Fields& fields, std::span<c
   for (const char* key : {"tools", "documents"}) {
     check_objects(fields, key);
     const Value* value = request.get(key);
-    const bool wanted = value && value->list() && !value->list()->items.empty() && !(no_tools && key[0] == 't');
+    const bool wanted =
+        value && value->list() && !value->list()->items.empty() && !(no_tools && key[0] == 't');
     variables.set(key, wanted ? *value : Value(jinja::None{}));
   }
   return variables;

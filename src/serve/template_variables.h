@@ -10,9 +10,9 @@
 
 namespace tern {
 
-/// The template's variables for the request `body`, whose checked fields and messages are given: keys keep their
-/// order, which the parser of fields does not. Throws ApiError that names a field of the wrong type.
-jinja::Dict template_variables(std::string_view body, const Fields& fields, std::span<const ChatMessage> messages,
-                               std::optional<Thinking> thinking);
+/// The template's variables for the request `body`, whose checked fields and messages are given: keys keep
+/// their order, which the parser of fields does not. Throws ApiError that names a field of the wrong type.
+jinja::Dict template_variables(std::string_view body, const Fields& fields,
+                               std::span<const ChatMessage> messages, std::optional<Thinking> thinking);
 
 }  // namespace tern

@@ -1,6 +1,6 @@
-// Any bytes as a chat template and a request, a NUL between them: rendered within small limits or refused by an
-// Error, never anything else. What the template wrote stays inside the prompt, and a request without a template
-// is never trusted.
+// Any bytes as a chat template and a request, a NUL between them: rendered within small limits or refused by
+// an Error, never anything else. What the template wrote stays inside the prompt, and a request without a
+// template is never trusted.
 #include <cstddef>
 #include <cstdint>
 #include <string_view>
@@ -30,7 +30,8 @@ void check(std::string_view source, std::string_view request) {
   require(utf8_valid_prefix(prompt.text) == prompt.text.size(), "a prompt is UTF-8");
   size_t end = 0;
   for (const TextSpan& span : prompt.trusted) {
-    require(span.begin >= end && span.begin < span.end && span.end <= prompt.text.size(), "spans are in order");
+    require(span.begin >= end && span.begin < span.end && span.end <= prompt.text.size(),
+            "spans are in order");
     end = span.end;
   }
 }
@@ -45,7 +46,8 @@ extern "C" int LLVMFuzzerTestOneInput(const uint8_t* data, size_t size) {
   try {
     tern::check(input.substr(0, border), whole ? std::string_view() : input.substr(border + 1));
   } catch (const tern::Error& error) {
-    tern::require(error.kind() != tern::ErrorKind::internal && error.kind() != tern::ErrorKind::io, error.what());
+    tern::require(error.kind() != tern::ErrorKind::internal && error.kind() != tern::ErrorKind::io,
+                  error.what());
   }
   return 0;
 }

@@ -135,11 +135,12 @@ TEST(Reasoning, ChannelsAreToldApart) {
   EXPECT_EQ(found.answer, "red");
   EXPECT_EQ(found.thought, static_cast<int>(words.encode("hm €").size()));
   EXPECT_FALSE(found.ended);
-  EXPECT_EQ(found.markers,
-            "<|channel|>analysis<|message|><|end|><|start|><|channel|>final<|message|>");
+  EXPECT_EQ(found.markers, "<|channel|>analysis<|message|><|end|><|start|><|channel|>final<|message|>");
   EXPECT_EQ(split_text(words, "<|channel|>commentary to=f<|message|>{}", Side::unsaid).answer, "{}");
   EXPECT_TRUE(split_text(words, "<|channel|>final<|message|>red<|end|>", Side::unsaid).ended);
-  EXPECT_EQ(split_text(words, "a<|end|><|start|>assistant<|channel|>final<|message|>b", Side::thinking).thinking, "a");
+  EXPECT_EQ(
+      split_text(words, "a<|end|><|start|>assistant<|channel|>final<|message|>b", Side::thinking).thinking,
+      "a");
   EXPECT_EQ(split_text(words, "<|channel|>anal", Side::unsaid), Split({"", "", "<|channel|>", 0, false}));
   // Without a header, what is no header is soon an answer.
   EXPECT_EQ(split_text(words, std::string(300, 'a'), Side::unsaid).answer, std::string(300, 'a'));

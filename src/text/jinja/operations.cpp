@@ -263,6 +263,9 @@ Value repeat(Runtime& runtime, const Value& value, int64_t times) {
     return repeated.take().as_markup(text->markup());
   }
   const List& list = *value.list();
+  uint64_t size = 0;
+  if (__builtin_mul_overflow(n, list.items.size() * sizeof(Value), &size)) size = UINT64_MAX;
+  runtime.meter.bytes(size);  // before any of it is there
   std::vector<Value> items;
   for (uint64_t i = 0; i < n && !list.items.empty(); ++i) {
     runtime.meter.steps(list.items.size());
