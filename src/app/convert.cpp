@@ -62,7 +62,8 @@ std::string types_text(const ConversionPlan& plan) {
 }
 
 /// Writes the output with a progress bar; a signal ends the process as it would have without one.
-void write(const GgufFile& file, const Conversion& conversion, const Arguments& arguments, const char* label) {
+void write(const GgufFile& file, const Conversion& conversion, const Arguments& arguments,
+           const char* label) {
   const ConversionPlan plan = plan_conversion(file, conversion);
   if (!plan.requantized.empty())
     fmt::print(stderr, "warning: {} tensors lose precision a second time\n", plan.requantized.size());
@@ -79,8 +80,9 @@ void write(const GgufFile& file, const Conversion& conversion, const Arguments& 
     throw;
   }
   bar.finish();
-  fmt::print(stderr, "{}: {} ({}), from {}\n", arguments.output, gigabytes(std::filesystem::file_size(arguments.output)),
-             types_text(plan), gigabytes(plan.source_bytes));
+  fmt::print(stderr, "{}: {} ({}), from {}\n", arguments.output,
+             gigabytes(std::filesystem::file_size(arguments.output)), types_text(plan),
+             gigabytes(plan.source_bytes));
 }
 
 void run_convert(const Arguments& arguments) {
@@ -95,7 +97,8 @@ void run_convert(const Arguments& arguments) {
 void run_quantize(const Arguments& arguments) {
   check_output(arguments);
   const GgufFile file = open_model_file(arguments.input);
-  Conversion conversion{.mix = &find_mix(arguments.type), .keep = arguments.keep, .requantize = arguments.requantize};
+  Conversion conversion{
+      .mix = &find_mix(arguments.type), .keep = arguments.keep, .requantize = arguments.requantize};
   Vocabulary vocabulary;
   if (!file.folder().empty()) {
     vocabulary = read_vocabulary(file);
@@ -111,14 +114,14 @@ void add_common(CLI::App& command, Arguments& arguments) {
                   "Tensors that keep their type: names with * and ?, such as 'blk.0.*' (may be given again)")
       ->allow_extra_args(false);
   command.add_flag("--force", arguments.force, "Write over a file that exists");
-  command.add_option("--threads", arguments.threads, "Threads to use (default: the cores this process may use)")
+  command
+      .add_option("--threads", arguments.threads, "Threads to use (default: the cores this process may use)")
       ->check(CLI::Range(0, 1024));
 }
 
 CLI::Option* add_type(CLI::App& command, Arguments& arguments, const std::string& note) {
-  return command.add_option("--type", arguments.type, mix_names() + note)->check(readable_by([](const std::string& name) {
-    return find_mix(name).file_type;
-  }));
+  return command.add_option("--type", arguments.type, mix_names() + note)
+      ->check(readable_by([](const std::string& name) { return find_mix(name).file_type; }));
 }
 
 }  // namespace
@@ -126,7 +129,8 @@ CLI::Option* add_type(CLI::App& command, Arguments& arguments, const std::string
 void add_convert(CLI::App& app) {
   CLI::App* command = app.add_subcommand("convert", "Make a GGUF file of a Hugging Face folder");
   auto arguments = std::make_shared<Arguments>();
-  command->add_option("folder", arguments->input, "Folder with config.json, tokenizer.json and safetensors")->required();
+  command->add_option("folder", arguments->input, "Folder with config.json, tokenizer.json and safetensors")
+      ->required();
   add_common(*command, *arguments);
   add_type(*command, *arguments, " (default: the types of the folder; FP8 becomes BF16)");
   command->footer(R"(Layers that predict further tokens (multi-token prediction) are kept.
@@ -140,7 +144,9 @@ Examples:
 void add_quantize(CLI::App& app) {
   CLI::App* command = app.add_subcommand("quantize", "Write a model in smaller types");
   auto arguments = std::make_shared<Arguments>();
-  command->add_option("input", arguments->input, "GGUF file (any piece of one in pieces) or Hugging Face folder")->required();
+  command
+      ->add_option("input", arguments->input, "GGUF file (any piece of one in pieces) or Hugging Face folder")
+      ->required();
   add_common(*command, *arguments);
   add_type(*command, *arguments, "")->required();
   command->add_flag("--allow-requantize", arguments->requantize,

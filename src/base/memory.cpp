@@ -57,7 +57,8 @@ std::optional<uint64_t> parse_mem_available(const std::string& meminfo) {
     std::istringstream words(line);
     std::string name;
     uint64_t kilobytes = 0;
-    if (words >> name >> kilobytes && name == "MemAvailable:" && kilobytes < unlimited / 1024) return kilobytes * 1024;
+    if (words >> name >> kilobytes && name == "MemAvailable:" && kilobytes < unlimited / 1024)
+      return kilobytes * 1024;
   }
   return std::nullopt;
 }

@@ -21,7 +21,8 @@ constexpr size_t pieces = buffer_bytes / piece_bytes;
 class Buffer {
  public:
   Buffer()
-      : bytes_(::mmap(nullptr, buffer_bytes, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS | MAP_POPULATE, -1, 0)) {
+      : bytes_(::mmap(nullptr, buffer_bytes, PROT_READ | PROT_WRITE,
+                      MAP_PRIVATE | MAP_ANONYMOUS | MAP_POPULATE, -1, 0)) {
     // Zero pages of a fresh mapping may be one and the same; written ones are not.
     if (*this) std::memset(bytes_, 1, buffer_bytes);
   }

@@ -34,7 +34,8 @@ uint64_t bytes_in(DType type, const GgufTensor& tensor) {
 
 void check_patterns(const GgufFile& file, const std::vector<std::string>& patterns) {
   for (const std::string& pattern : patterns) {
-    const bool found = std::ranges::any_of(file.tensors(), [&](const auto& t) { return matches(pattern, t.name); });
+    const bool found =
+        std::ranges::any_of(file.tensors(), [&](const auto& t) { return matches(pattern, t.name); });
     if (!found) fail(ErrorKind::bad_input, "{}: no tensor's name matches \"{}\"", file.name(), pattern);
   }
 }
@@ -43,7 +44,8 @@ uint32_t file_type(const ConversionPlan& plan, const Conversion& conversion) {
   const bool plain = !conversion.mix || !is_quantized(conversion.mix->base);
   if (plain && plan.bytes_of_type.contains("MXFP4")) return find_mix("MXFP4_MOE").file_type;
   if (conversion.mix) return conversion.mix->file_type;
-  const auto most = std::ranges::max_element(plan.bytes_of_type, {}, [](const auto& item) { return item.second; });
+  const auto most =
+      std::ranges::max_element(plan.bytes_of_type, {}, [](const auto& item) { return item.second; });
   return most == plan.bytes_of_type.end() ? 0 : find_mix(most->first).file_type;
 }
 
@@ -64,7 +66,8 @@ class Encoder {
   void run(uint64_t first, size_t begin, size_t end, std::byte* to) {
     try {
       std::vector<float> values(cols_);
-      for (size_t row = begin; row < end; ++row) one(first + row, values, to + row * row_bytes(planned_.type, cols_));
+      for (size_t row = begin; row < end; ++row)
+        one(first + row, values, to + row * row_bytes(planned_.type, cols_));
     } catch (...) {
       const std::lock_guard lock(mutex_);
       if (!error_) error_ = std::current_exception();
@@ -75,8 +78,10 @@ class Encoder {
     const DType source = planned_.tensor->dtype();
     decode(source, from_ + row * row_bytes(source, cols_), cols_, values.data());
     const bool narrow = planned_.type == DType::f16 && source != DType::f16;
-    if (narrow && std::ranges::any_of(values, [](float v) { return std::isfinite(v) && std::abs(v) > most_f16; })) {
-      fail(ErrorKind::bad_input, "row {} has a value beyond {}, which F16 can't hold: BF16 can", row, most_f16);
+    if (narrow &&
+        std::ranges::any_of(values, [](float v) { return std::isfinite(v) && std::abs(v) > most_f16; })) {
+      fail(ErrorKind::bad_input, "row {} has a value beyond {}, which F16 can't hold: BF16 can", row,
+           most_f16);
     }
     encode(planned_.type, values.data(), cols_, to);
   }
@@ -127,7 +132,8 @@ class Writer {
   }
 
   void report() {
-    const double share = plan_.bytes == 0 ? 1.0 : static_cast<double>(done_) / static_cast<double>(plan_.bytes);
+    const double share =
+        plan_.bytes == 0 ? 1.0 : static_cast<double>(done_) / static_cast<double>(plan_.bytes);
     if (!progress_(share, *name_)) fail(ErrorKind::io, "stopped; nothing was written");
   }
 
@@ -141,7 +147,8 @@ class Writer {
 };
 
 GgufWriter head_of(const GgufFile& file, const Conversion& conversion, const ConversionPlan& plan) {
-  constexpr std::string_view file_type_key = "general.file_type", version_key = "general.quantization_version";
+  constexpr std::string_view file_type_key = "general.file_type",
+                             version_key = "general.quantization_version";
   GgufWriter head;
   for (const auto& [key, value] : file.metadata()) {
     if (key == gguf::alignment_key || key == file_type_key || key == version_key) continue;
@@ -175,8 +182,9 @@ ConversionPlan plan_conversion(const GgufFile& file, const Conversion& conversio
   if (conversion.mix) rules.emplace(file, *conversion.mix);
   for (const GgufTensor& tensor : file.tensors()) {
     const DType source = tensor.dtype();
-    const bool keeps = std::ranges::any_of(conversion.keep, [&](const auto& p) { return matches(p, tensor.name); }) ||
-                       (conversion.keep_quantized && is_quantized(source));
+    const bool keeps =
+        std::ranges::any_of(conversion.keep, [&](const auto& p) { return matches(p, tensor.name); }) ||
+        (conversion.keep_quantized && is_quantized(source));
     const DType type = rules && !keeps ? rules->type_of(tensor) : source;
     if (type != source && is_quantized(source)) plan.requantized.push_back(tensor.name);
     const uint64_t bytes = bytes_in(type, tensor);
@@ -188,7 +196,8 @@ ConversionPlan plan_conversion(const GgufFile& file, const Conversion& conversio
   if (!plan.requantized.empty() && !conversion.requantize) {
     const GgufTensor& first = file.tensor(plan.requantized[0]);
     fail(ErrorKind::bad_input,
-         "{}: {} tensors are quantized already ({} is {}) and would lose precision twice; start from F16, BF16 or "
+         "{}: {} tensors are quantized already ({} is {}) and would lose precision twice; start from F16, "
+         "BF16 or "
          "F32, or say --allow-requantize",
          file.name(), plan.requantized.size(), first.name, traits(first.dtype()).name);
   }

@@ -15,11 +15,12 @@
 namespace tern {
 
 struct Conversion {
-  const Mix* mix = nullptr;        ///< null: every tensor keeps its type
-  std::vector<std::string> keep;   ///< shell patterns of tensors that keep their type
-  bool keep_quantized = false;     ///< tensors that are quantized already keep their type (gpt-oss's experts)
-  bool requantize = false;         ///< else quantized tensors of another type are refused
-  const Vocabulary* vocabulary = nullptr;  ///< written where given; else tokenizer keys are copied with the others
+  const Mix* mix = nullptr;       ///< null: every tensor keeps its type
+  std::vector<std::string> keep;  ///< shell patterns of tensors that keep their type
+  bool keep_quantized = false;    ///< tensors that are quantized already keep their type (gpt-oss's experts)
+  bool requantize = false;        ///< else quantized tensors of another type are refused
+  const Vocabulary* vocabulary =
+      nullptr;  ///< written where given; else tokenizer keys are copied with the others
 };
 
 struct PlannedTensor {
@@ -31,15 +32,16 @@ struct PlannedTensor {
 /// What a conversion will write.
 struct ConversionPlan {
   std::vector<PlannedTensor> tensors;
-  uint64_t bytes = 0;                                ///< of all tensors' data
+  uint64_t bytes = 0;  ///< of all tensors' data
   uint64_t source_bytes = 0;
-  std::map<std::string, uint64_t> bytes_of_type;     ///< by the type's name
-  std::vector<std::string> requantized;              ///< tensors quantized before and to be quantized again
-  uint32_t file_type = 0;                            ///< `general.file_type`
+  std::map<std::string, uint64_t> bytes_of_type;  ///< by the type's name
+  std::vector<std::string> requantized;           ///< tensors quantized before and to be quantized again
+  uint32_t file_type = 0;                         ///< `general.file_type`
 };
 
-/// `file` must outlive the plan. Throws Error{unsupported} for a type that tern doesn't read, Error{bad_input}
-/// for a pattern that no tensor matches and for tensors that would be quantized a second time.
+/// `file` must outlive the plan. Throws Error{unsupported} for a type that tern doesn't read,
+/// Error{bad_input} for a pattern that no tensor matches and for tensors that would be quantized a second
+/// time.
 ConversionPlan plan_conversion(const GgufFile& file, const Conversion& conversion);
 
 /// Is told the share done, 0 to 1 by bytes, and the tensor at work; false stops.

@@ -14,9 +14,9 @@ namespace tern {
 namespace {
 
 constexpr std::array mixes = {
-    Mix{"F32", DType::f32, 0},     Mix{"F16", DType::f16, 1},     Mix{"BF16", DType::bf16, 32},
-    Mix{"Q4_0", DType::q4_0, 2},   Mix{"Q4_1", DType::q4_1, 3},   Mix{"Q5_0", DType::q5_0, 8},
-    Mix{"Q5_1", DType::q5_1, 9},   Mix{"Q8_0", DType::q8_0, 7},   Mix{"Q2_K", DType::q2_k, 10},
+    Mix{"F32", DType::f32, 0},      Mix{"F16", DType::f16, 1},      Mix{"BF16", DType::bf16, 32},
+    Mix{"Q4_0", DType::q4_0, 2},    Mix{"Q4_1", DType::q4_1, 3},    Mix{"Q5_0", DType::q5_0, 8},
+    Mix{"Q5_1", DType::q5_1, 9},    Mix{"Q8_0", DType::q8_0, 7},    Mix{"Q2_K", DType::q2_k, 10},
     Mix{"Q3_K_S", DType::q3_k, 11}, Mix{"Q3_K_M", DType::q3_k, 12}, Mix{"Q3_K_L", DType::q3_k, 13},
     Mix{"Q4_K_S", DType::q4_k, 14}, Mix{"Q4_K_M", DType::q4_k, 15}, Mix{"Q5_K_S", DType::q5_k, 16},
     Mix{"Q5_K_M", DType::q5_k, 17}, Mix{"Q6_K", DType::q6_k, 18},   Mix{"MXFP4_MOE", DType::mxfp4, 38},
@@ -131,8 +131,8 @@ std::string mix_names() {
 }
 
 bool is_quantizable(const GgufTensor& tensor) {
-  return dimensions(tensor) >= 2 && tensor.name.ends_with("weight") && !contains(tensor.name, "_norm.weight") &&
-         !contains(tensor.name, "ffn_gate_inp.weight");
+  return dimensions(tensor) >= 2 && tensor.name.ends_with("weight") &&
+         !contains(tensor.name, "_norm.weight") && !contains(tensor.name, "ffn_gate_inp.weight");
 }
 
 MixRules::MixRules(const GgufFile& file, const Mix& mix)
@@ -140,7 +140,8 @@ MixRules::MixRules(const GgufFile& file, const Mix& mix)
   const std::string arch = file.get_string("general.architecture");
   const auto number = [&](const char* key, uint64_t fallback) {
     const GgufValue* found = file.find(arch + "." + key);  // some models have one a layer
-    const bool integer = found && (std::holds_alternative<uint64_t>(*found) || std::holds_alternative<int64_t>(*found));
+    const bool integer =
+        found && (std::holds_alternative<uint64_t>(*found) || std::holds_alternative<int64_t>(*found));
     return integer ? file.get_uint(arch + "." + key) : fallback;
   };
   blocks_ = number("block_count", 0);
@@ -204,6 +205,7 @@ DType MixRules::by_rules(TensorPart part, std::string_view name) const {
 
 DType MixRules::wanted(const GgufTensor& tensor) const {
   const TensorPart part = part_of(tensor.name);
+  // llama.cpp gives MXFP4 to the three-dimensional projections of latent attention too, which are no experts.
   if (mix_.base == DType::mxfp4) return contains(tensor.name, "_exps.") ? DType::mxfp4 : DType::q8_0;
   if (part == output) {
     const bool whole = tensor.dims[0] % traits(mix_.base).block_size == 0;

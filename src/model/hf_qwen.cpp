@@ -14,6 +14,11 @@ struct Family {
   bool moe;
 };
 
+/// transformers 5 writes it under another name.
+uint64_t expert_count(const HfConfig& config) {
+  return config.get_uint(config.has("num_local_experts") ? "num_local_experts" : "num_experts");
+}
+
 void refuse_switches(const HfConfig& config, const Family& family) {
   config.expect("attention_bias", family.bias);
   config.expect("use_sliding_window", false);
@@ -50,13 +55,13 @@ void add_feed_forward(HfAssembly& to, const Family& family, const std::string& n
                       const std::string& from) {
   const HfConfig& config = to.config();
   if (!family.moe) return add_gated(to, name + "ffn_", ".weight", from, config.get_uint("intermediate_size"));
-  const uint64_t experts = config.get_uint("num_experts");
+  const uint64_t experts = expert_count(config);
   to.exact(name + "ffn_gate_inp.weight", from + "gate.weight", {experts, config.get_uint("hidden_size")});
   add_experts(to, name + "ffn_", from + "experts.", experts, config.get_uint("moe_intermediate_size"));
 }
 
 void add_expert_keys(HfAssembly& to) {
-  to.key("expert_count", to.config().get_uint("num_experts"));
+  to.key("expert_count", expert_count(to.config()));
   to.key("expert_used_count", to.config().get_uint("num_experts_per_tok"));
   to.key("expert_feed_forward_length", to.config().get_uint("moe_intermediate_size"));
 }

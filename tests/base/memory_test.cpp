@@ -18,7 +18,8 @@ void put(const TemporaryFolder& root, const std::string& path, const std::string
 TEST(Memory, ReadsTheKernelsEstimate) {
   EXPECT_EQ(parse_mem_available("MemTotal: 100 kB\nMemAvailable:   2000 kB\n"), 2000u * 1024);
   EXPECT_EQ(parse_mem_available("MemTotal: 100 kB\n"), std::nullopt);
-  EXPECT_EQ(parse_mem_available("MemAvailable: lots kB\nMemAvailable: 18446744073709551615 kB"), std::nullopt);
+  EXPECT_EQ(parse_mem_available("MemAvailable: lots kB\nMemAvailable: 18446744073709551615 kB"),
+            std::nullopt);
   EXPECT_GT(available_memory(), 0u);
 }
 

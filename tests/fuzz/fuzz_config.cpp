@@ -1,5 +1,5 @@
-// Any config.json with any list of tensors as a Hugging Face checkpoint: refused by an Error, or told as a model
-// whose tensors have the bytes that they promise.
+// Any config.json with any list of tensors as a Hugging Face checkpoint: refused by an Error, or told as a
+// model whose tensors have the bytes that they promise.
 //
 // The input is the text of config.json, a zero byte, and lines of "NAME DTYPE DIMENSION...".
 #include <algorithm>

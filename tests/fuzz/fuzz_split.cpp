@@ -1,4 +1,5 @@
-// Any bytes as the pieces of one GGUF file: refused by an Error, or joined to a whole whose tensors lie in them.
+// Any bytes as the pieces of one GGUF file: refused by an Error, or joined to a whole whose tensors lie in
+// them.
 //
 // The input is the number of pieces (1 to 4), two bytes of length for each, and the pieces.
 #include <algorithm>
@@ -21,7 +22,8 @@ std::vector<std::span<const std::byte>> cut(std::span<const std::byte> input) {
   std::vector<std::span<const std::byte>> pieces;
   size_t at = 1 + 2 * n;
   for (size_t i = 0; i < n; ++i) {
-    const size_t low = std::to_integer<size_t>(input[1 + 2 * i]), high = std::to_integer<size_t>(input[2 + 2 * i]);
+    const size_t low = std::to_integer<size_t>(input[1 + 2 * i]),
+                 high = std::to_integer<size_t>(input[2 + 2 * i]);
     const size_t length = std::min(input.size() - at, low | high << 8);
     pieces.push_back(input.subspan(at, length));
     at += length;

@@ -25,8 +25,11 @@ TinyCheckpoint fp8_llama() {
   const std::string name = "model.layers.0.mlp.gate_proj.weight";
   c.add_bytes(name, {24, 16}, "F8_E4M3", std::vector<std::byte>(24 * 16));
   c.add(name + "_scale_inv", {3, 3});
-  c.config["rope_scaling"] = {{"rope_type", "llama3"}, {"factor", 8.0}, {"low_freq_factor", 1.0},
-                              {"high_freq_factor", 4.0}, {"original_max_position_embeddings", 8192}};
+  c.config["rope_scaling"] = {{"rope_type", "llama3"},
+                              {"factor", 8.0},
+                              {"low_freq_factor", 1.0},
+                              {"high_freq_factor", 4.0},
+                              {"original_max_position_embeddings", 8192}};
   return c;
 }
 

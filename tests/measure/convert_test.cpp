@@ -78,7 +78,7 @@ TEST(Convert, AFolderBecomesAFileThatSaysTheSame) {
     EXPECT_EQ(floats_of(tensor), floats_of(to.tensor(tensor.name))) << tensor.name;
   }
   EXPECT_EQ(to.get_uint("deepseek2.nextn_predict_layers"), 1u);
-  EXPECT_EQ(to.stored("deepseek2.block_count")[0], std::byte{4});                     // u32
+  EXPECT_EQ(to.stored("deepseek2.block_count")[0], std::byte{4});                       // u32
   EXPECT_EQ(to.stored("deepseek2.attention.layer_norm_rms_epsilon")[0], std::byte{6});  // f32
   EXPECT_EQ(measure_model(to).packed_bytes, measure_model(from).packed_bytes);
 }
@@ -99,7 +99,8 @@ TEST(Convert, QuantizingASecondTimeMustBeAskedFor) {
   write_converted(GgufFile::parse(bytes, "tiny"), {.mix = &find_mix("q8_0")}, folder / "q8.gguf");
   const GgufFile from = GgufFile::open(folder / "q8.gguf");
   Conversion again{.mix = &find_mix("q4_0")};
-  expect_error(ErrorKind::bad_input, {"quantized already", "--allow-requantize"}, [&] { plan_conversion(from, again); });
+  expect_error(ErrorKind::bad_input, {"quantized already", "--allow-requantize"},
+               [&] { plan_conversion(from, again); });
   again.requantize = true;
   const ConversionPlan plan = plan_conversion(from, again);
   EXPECT_FALSE(plan.requantized.empty());

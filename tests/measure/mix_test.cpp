@@ -64,26 +64,46 @@ struct Case {
 
 TEST(Mix, LayersOfADenseModel) {
   const Case cases[] = {
-      {"Q4_K_M", "blk.0.attn_v.weight", "Q6_K"},       {"Q4_K_M", "blk.3.attn_v.weight", "Q6_K"},
-      {"Q4_K_M", "blk.4.attn_v.weight", "Q4_K"},       {"Q4_K_M", "blk.5.attn_v.weight", "Q4_K"},
-      {"Q4_K_M", "blk.6.attn_v.weight", "Q6_K"},       {"Q4_K_M", "blk.27.ffn_down.weight", "Q6_K"},
-      {"Q4_K_M", "blk.26.ffn_down.weight", "Q4_K"},    {"Q4_K_M", "blk.28.ffn_down.weight", "Q6_K"},
-      {"Q4_K_M", "blk.0.attn_q.weight", "Q4_K"},       {"Q4_K_M", "blk.0.attn_output.weight", "Q4_K"},
-      {"Q4_K_M", "blk.0.ffn_up.weight", "Q4_K"},       {"Q4_K_M", "output.weight", "Q6_K"},
-      {"Q4_K_M", "token_embd.weight", "Q4_K"},         {"Q5_K_M", "blk.31.attn_v.weight", "Q6_K"},
-      {"Q5_K_M", "blk.4.ffn_down.weight", "Q5_K"},     {"Q4_K_S", "blk.3.attn_v.weight", "Q5_K"},
-      {"Q4_K_S", "blk.4.attn_v.weight", "Q4_K"},       {"Q4_K_S", "blk.3.ffn_down.weight", "Q5_K"},
-      {"Q4_K_S", "blk.4.ffn_down.weight", "Q4_K"},     {"Q5_K_S", "blk.0.attn_v.weight", "Q5_K"},
-      {"Q6_K", "blk.0.ffn_down.weight", "Q6_K"},       {"Q3_K_S", "blk.0.attn_v.weight", "Q3_K"},
-      {"Q3_K_M", "blk.1.attn_v.weight", "Q5_K"},       {"Q3_K_M", "blk.2.attn_v.weight", "Q4_K"},
-      {"Q3_K_M", "blk.1.ffn_down.weight", "Q5_K"},     {"Q3_K_M", "blk.2.ffn_down.weight", "Q4_K"},
-      {"Q3_K_M", "blk.2.attn_output.weight", "Q4_K"},  {"Q3_K_L", "blk.9.attn_v.weight", "Q5_K"},
-      {"Q3_K_L", "blk.9.attn_output.weight", "Q5_K"},  {"Q3_K_L", "blk.9.ffn_gate.weight", "Q3_K"},
-      {"Q2_K", "blk.9.attn_v.weight", "Q4_K"},         {"Q2_K", "blk.9.ffn_down.weight", "Q3_K"},
-      {"Q2_K", "blk.9.attn_output.weight", "Q3_K"},    {"Q2_K", "blk.9.attn_k.weight", "Q2_K"},
-      {"Q8_0", "output.weight", "Q8_0"},               {"Q4_0", "output.weight", "Q6_K"},
-      {"Q4_0", "blk.0.ffn_down.weight", "Q4_0"},       {"Q5_1", "blk.0.attn_v.weight", "Q5_1"},
-      {"F16", "output.weight", "F16"},                 {"BF16", "blk.0.ffn_down.weight", "BF16"},
+      {"Q4_K_M", "blk.0.attn_v.weight", "Q6_K"},
+      {"Q4_K_M", "blk.3.attn_v.weight", "Q6_K"},
+      {"Q4_K_M", "blk.4.attn_v.weight", "Q4_K"},
+      {"Q4_K_M", "blk.5.attn_v.weight", "Q4_K"},
+      {"Q4_K_M", "blk.6.attn_v.weight", "Q6_K"},
+      {"Q4_K_M", "blk.27.ffn_down.weight", "Q6_K"},
+      {"Q4_K_M", "blk.26.ffn_down.weight", "Q4_K"},
+      {"Q4_K_M", "blk.28.ffn_down.weight", "Q6_K"},
+      {"Q4_K_M", "blk.0.attn_q.weight", "Q4_K"},
+      {"Q4_K_M", "blk.0.attn_output.weight", "Q4_K"},
+      {"Q4_K_M", "blk.0.ffn_up.weight", "Q4_K"},
+      {"Q4_K_M", "output.weight", "Q6_K"},
+      {"Q4_K_M", "token_embd.weight", "Q4_K"},
+      {"Q5_K_M", "blk.31.attn_v.weight", "Q6_K"},
+      {"Q5_K_M", "blk.4.ffn_down.weight", "Q5_K"},
+      {"Q4_K_S", "blk.3.attn_v.weight", "Q5_K"},
+      {"Q4_K_S", "blk.4.attn_v.weight", "Q4_K"},
+      {"Q4_K_S", "blk.3.ffn_down.weight", "Q5_K"},
+      {"Q4_K_S", "blk.4.ffn_down.weight", "Q4_K"},
+      {"Q5_K_S", "blk.0.attn_v.weight", "Q5_K"},
+      {"Q6_K", "blk.0.ffn_down.weight", "Q6_K"},
+      {"Q3_K_S", "blk.0.attn_v.weight", "Q3_K"},
+      {"Q3_K_M", "blk.1.attn_v.weight", "Q5_K"},
+      {"Q3_K_M", "blk.2.attn_v.weight", "Q4_K"},
+      {"Q3_K_M", "blk.1.ffn_down.weight", "Q5_K"},
+      {"Q3_K_M", "blk.2.ffn_down.weight", "Q4_K"},
+      {"Q3_K_M", "blk.2.attn_output.weight", "Q4_K"},
+      {"Q3_K_L", "blk.9.attn_v.weight", "Q5_K"},
+      {"Q3_K_L", "blk.9.attn_output.weight", "Q5_K"},
+      {"Q3_K_L", "blk.9.ffn_gate.weight", "Q3_K"},
+      {"Q2_K", "blk.9.attn_v.weight", "Q4_K"},
+      {"Q2_K", "blk.9.ffn_down.weight", "Q3_K"},
+      {"Q2_K", "blk.9.attn_output.weight", "Q3_K"},
+      {"Q2_K", "blk.9.attn_k.weight", "Q2_K"},
+      {"Q8_0", "output.weight", "Q8_0"},
+      {"Q4_0", "output.weight", "Q6_K"},
+      {"Q4_0", "blk.0.ffn_down.weight", "Q4_0"},
+      {"Q5_1", "blk.0.attn_v.weight", "Q5_1"},
+      {"F16", "output.weight", "F16"},
+      {"BF16", "blk.0.ffn_down.weight", "BF16"},
   };
   for (const Case& c : cases) EXPECT_EQ(type_in({}, c.mix, c.tensor), c.type) << c.mix << " " << c.tensor;
 }
@@ -102,11 +122,13 @@ TEST(Mix, ATiedEmbeddingIsTheOutput) {
 }
 
 TEST(Mix, RowsThatDontFallIntoBlocksGetTheNearestType) {
-  const Case cases[] = {{"Q4_K_M", "blk.9.ffn_up.weight", "Q5_0"}, {"Q5_K_M", "blk.9.ffn_up.weight", "Q5_1"},
-                        {"Q6_K", "blk.9.ffn_up.weight", "Q8_0"},   {"Q3_K_M", "blk.9.ffn_up.weight", "Q4_0"},
-                        {"Q2_K", "blk.9.ffn_up.weight", "Q4_0"},   {"Q4_K_M", "blk.0.ffn_down.weight", "Q8_0"},
-                        {"Q4_K_M", "output.weight", "Q8_0"}};
-  for (const Case& c : cases) EXPECT_EQ(type_in({}, c.mix, c.tensor, {1408, 8}), c.type) << c.mix << " " << c.tensor;
+  const Case cases[] = {
+      {"Q4_K_M", "blk.9.ffn_up.weight", "Q5_0"}, {"Q5_K_M", "blk.9.ffn_up.weight", "Q5_1"},
+      {"Q6_K", "blk.9.ffn_up.weight", "Q8_0"},   {"Q3_K_M", "blk.9.ffn_up.weight", "Q4_0"},
+      {"Q2_K", "blk.9.ffn_up.weight", "Q4_0"},   {"Q4_K_M", "blk.0.ffn_down.weight", "Q8_0"},
+      {"Q4_K_M", "output.weight", "Q8_0"}};
+  for (const Case& c : cases)
+    EXPECT_EQ(type_in({}, c.mix, c.tensor, {1408, 8}), c.type) << c.mix << " " << c.tensor;
   EXPECT_EQ(type_in({}, "Q4_K_M", "blk.9.ffn_up.weight", {40, 8}), "F16");
   EXPECT_EQ(type_in({}, "Q4_0", "blk.9.ffn_up.weight", {40, 8}), "F16");
 }

@@ -244,9 +244,13 @@ TEST(HfFolder, QwenKeepsBiasesNormsAndTiedEmbeddings) {
       {{"blk.1.attn_q_norm.weight", {6}}, {"blk.1.attn_k_norm.weight", {6}}, {"output.weight", {16, 20}}});
   EXPECT_EQ(floats_of(three.tensor("blk.0.attn_q.weight")),
             c.values("model.layers.0.self_attn.q_proj.weight"));
-  const GgufFile moe = tiny_qwen3moe().assemble();
+  TinyCheckpoint experts = tiny_qwen3moe();
+  const GgufFile moe = experts.assemble();
   EXPECT_EQ(moe.get_uint("qwen3moe.expert_feed_forward_length"), 8u);
   expect_tensors(moe, {{"blk.1.ffn_gate_inp.weight", {16, 3}}, {"blk.1.ffn_down_exps.weight", {8, 16, 3}}});
+  experts.config["num_local_experts"] = experts.config["num_experts"];  // as transformers 5 writes it
+  experts.config.erase("num_experts");
+  EXPECT_EQ(experts.assemble().get_uint("qwen3moe.expert_count"), 3u);
 }
 
 TEST(HfFolder, GptOssTakesGateAndUpApart) {
