@@ -33,7 +33,8 @@ GgufFile dequantised(const GgufFile& file) {
       std::memcpy(to.data(), floats.data(), to.size());
     };
   }
-  return GgufFile::assemble(file.name(), file.metadata(), std::move(tensors), std::make_shared<GgufFile>(file));
+  return GgufFile::assemble(file.name(), file.metadata(), std::move(tensors),
+                            std::make_shared<GgufFile>(file));
 }
 
 /// -log p of each token given those before it, as the dump has it: 0 for a sequence's first.
@@ -53,7 +54,8 @@ std::vector<double> likelihoods(Model& model, std::span<const int32_t> tokens) {
 class Perplexity : public testing::TestWithParam<const char*> {};
 
 TEST_P(Perplexity, IsTransformersOnTheSameText) {
-  const auto dump = SafetensorsFile::open(TERN_SOURCE_DIR "/tests/model/oracles/dumps/perplexity.safetensors");
+  const auto dump =
+      SafetensorsFile::open(TERN_SOURCE_DIR "/tests/model/oracles/dumps/perplexity.safetensors");
   const auto tokens = values<int32_t>(dump, "tokens"), lengths = values<int32_t>(dump, "lengths");
   const std::vector<float> expected = values<float>(dump, GetParam());
   const double count = static_cast<double>(tokens.size() - lengths.size());
@@ -71,8 +73,8 @@ TEST_P(Perplexity, IsTransformersOnTheSameText) {
       at += length;
     }
     const double perplexity = std::exp(sum / count);
-    std::printf("%s, %s: perplexity %.5f, transformers %.5f\n", GetParam(), plain ? "F32" : "as it is", perplexity,
-                reference);
+    std::printf("%s, %s: perplexity %.5f, transformers %.5f\n", GetParam(), plain ? "F32" : "as it is",
+                perplexity, reference);
     EXPECT_NEAR(perplexity / reference, 1, plain ? 1e-4 : 1e-3);
   }
 }

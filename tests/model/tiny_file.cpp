@@ -177,7 +177,8 @@ namespace {
 
 uint8_t nearest_iq4(float x) {
   const auto closer = [&](int8_t a, int8_t b) { return std::fabs(x - a) < std::fabs(x - b); };
-  return static_cast<uint8_t>(std::min_element(std::begin(iq4_values), std::end(iq4_values), closer) - iq4_values);
+  return static_cast<uint8_t>(std::min_element(std::begin(iq4_values), std::end(iq4_values), closer) -
+                              iq4_values);
 }
 
 float greatest(const float* x, size_t n) {

@@ -1,6 +1,7 @@
-// Weights of every type against F32 weights of the same values: mean KL of the next token, and the same experts.
-// What is left between the two is the kernels' own: the rounding of activations to int8 for types of blocks.
-// Printed beside it is what the type itself costs: the KL of its values against those before they were encoded.
+// Weights of every type against F32 weights of the same values: mean KL of the next token, and the same
+// experts. What is left between the two is the kernels' own: the rounding of activations to int8 for types of
+// blocks. Printed beside it is what the type itself costs: the KL of its values against those before they
+// were encoded.
 #include <gtest/gtest.h>
 
 #include <algorithm>
@@ -134,8 +135,8 @@ INSTANTIATE_TEST_SUITE_P(
                     TypeCase{"q5_1", {DType::q5_1}, 1, 1e-3}, TypeCase{"q2_k", {DType::q2_k}, 1, 1e-3},
                     TypeCase{"q3_k", {DType::q3_k}, 1, 1e-3}, TypeCase{"q4_k", {DType::q4_k}, 1, 1e-3},
                     TypeCase{"q5_k", {DType::q5_k}, 1, 1e-3}, TypeCase{"q6_k", {DType::q6_k}, 1, 1e-3},
-                    TypeCase{"iq4_nl", {DType::iq4_nl}, 1, 1e-3}, TypeCase{"iq4_xs", {DType::iq4_xs}, 1, 1e-3},
-                    TypeCase{"mxfp4", {DType::mxfp4}, 1, 1e-3},
+                    TypeCase{"iq4_nl", {DType::iq4_nl}, 1, 1e-3},
+                    TypeCase{"iq4_xs", {DType::iq4_xs}, 1, 1e-3}, TypeCase{"mxfp4", {DType::mxfp4}, 1, 1e-3},
                     TypeCase{"mixed", {DType::q8_0, DType::bf16, DType::f16, DType::f32}, 1, 1e-3},
                     TypeCase{"q4_k_m", {DType::q4_k, DType::q6_k, DType::q5_0, DType::q8_0}, 1, 1e-3}),
     [](const auto& test) { return test.param.name; });
