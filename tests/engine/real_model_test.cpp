@@ -123,10 +123,11 @@ TEST(RealModel, SaysTheSameAloneAndInCompanyBitForBit) {
 
 TEST(RealModel, TheEngineReadsVocabularyAndShapeFromTheFile) {
   const std::vector<std::byte> bytes = with_vocabulary(tiny_models().front());
-  const Engine engine(GgufFile::parse(bytes, "tiny"), {.context = 32, .parallel = 2});
+  const GgufFile file = GgufFile::parse(bytes, "tiny");
+  const Engine engine(file, {.context = 32, .parallel = 2});
   EXPECT_EQ(engine.tokenizer().size(), kVocab);
   EXPECT_EQ(engine.model_shape().vocab, kVocab);
-  EXPECT_EQ(engine.model_shape().architecture, "deepseek2");
+  EXPECT_EQ(engine.model_shape().architecture, file.get_string("general.architecture"));
   EXPECT_EQ(engine.context(), 32);
 }
 

@@ -60,6 +60,7 @@ struct TypeCase {
   std::vector<DType> types;
   uint64_t seed;  ///< of a model where no choice of experts is a near tie, so that rounding cannot change it
   double most_kl;
+  bool wide = true;  ///< rows of 256 and more, so that every type fits; else of 32 and 64
 };
 
 void PrintTo(const TypeCase& test, std::ostream* out) {
@@ -68,19 +69,27 @@ void PrintTo(const TypeCase& test, std::ostream* out) {
 
 class Types : public testing::TestWithParam<TypeCase> {};
 
-/// Rows of 256 and more, so that every type fits.
 TinyFile plain_file(const TypeCase& test) {
+  if (!test.wide) {
+    return tiny_file({.hidden = 64,
+                      .layers = 3,
+                      .groups = 1,
+                      .groups_used = 1,
+                      .split = std::string(test.name) != "mixed",
+                      .seed = test.seed});
+  }
+  // Few choices of experts, so that models without a near tie are easily found.
   return tiny_file({.hidden = 256,
-                    .layers = 3,
                     .heads = 2,
                     .q_rank = 256,
                     .kv_rank = 256,
                     .v = 128,
                     .dense_ff = 256,
+                    .experts = 4,
+                    .used = 2,
                     .groups = 1,
                     .groups_used = 1,
                     .expert_ff = 256,
-                    .split = std::string(test.name) != "mixed",
                     .seed = test.seed});
 }
 
@@ -129,16 +138,22 @@ TEST_P(Types, SayWhatTheSameValuesInF32Say) {
 
 INSTANTIATE_TEST_SUITE_P(
     All, Types,
-    testing::Values(TypeCase{"f16", {DType::f16}, 1, 1e-9}, TypeCase{"bf16", {DType::bf16}, 1, 1e-4},
-                    TypeCase{"q8_0", {DType::q8_0}, 1, 1e-3}, TypeCase{"q4_0", {DType::q4_0}, 1, 1e-3},
-                    TypeCase{"q4_1", {DType::q4_1}, 1, 1e-3}, TypeCase{"q5_0", {DType::q5_0}, 1, 1e-3},
-                    TypeCase{"q5_1", {DType::q5_1}, 1, 1e-3}, TypeCase{"q2_k", {DType::q2_k}, 1, 1e-3},
-                    TypeCase{"q3_k", {DType::q3_k}, 1, 1e-3}, TypeCase{"q4_k", {DType::q4_k}, 1, 1e-3},
-                    TypeCase{"q5_k", {DType::q5_k}, 1, 1e-3}, TypeCase{"q6_k", {DType::q6_k}, 1, 1e-3},
-                    TypeCase{"iq4_nl", {DType::iq4_nl}, 1, 1e-3},
-                    TypeCase{"iq4_xs", {DType::iq4_xs}, 1, 1e-3}, TypeCase{"mxfp4", {DType::mxfp4}, 1, 1e-3},
-                    TypeCase{"mixed", {DType::q8_0, DType::bf16, DType::f16, DType::f32}, 1, 1e-3},
-                    TypeCase{"q4_k_m", {DType::q4_k, DType::q6_k, DType::q5_0, DType::q8_0}, 1, 1e-3}),
+    testing::Values(TypeCase{"f16", {DType::f16}, 52, 1e-9, false}, TypeCase{"bf16", {DType::bf16}, 52, 1e-4, false},
+                    TypeCase{"q8_0", {DType::q8_0}, 26, 1e-3, false},
+                    TypeCase{"mixed", {DType::q8_0, DType::bf16, DType::f16, DType::f32}, 38, 1e-3, false},
+                    TypeCase{"q4_0", {DType::q4_0}, 7, 3e-3},
+                    TypeCase{"q4_1", {DType::q4_1}, 3, 3e-3},
+                    TypeCase{"q5_0", {DType::q5_0}, 1, 3e-3},
+                    TypeCase{"q5_1", {DType::q5_1}, 5, 3e-3},
+                    TypeCase{"q2_k", {DType::q2_k}, 1, 3e-3},
+                    TypeCase{"q3_k", {DType::q3_k}, 3, 3e-3},
+                    TypeCase{"q4_k", {DType::q4_k}, 3, 3e-3},
+                    TypeCase{"q5_k", {DType::q5_k}, 2, 3e-3},
+                    TypeCase{"q6_k", {DType::q6_k}, 1, 3e-3},
+                    TypeCase{"iq4_nl", {DType::iq4_nl}, 9, 3e-3},
+                    TypeCase{"iq4_xs", {DType::iq4_xs}, 2, 3e-3},
+                    TypeCase{"mxfp4", {DType::mxfp4}, 2, 3e-3},
+                    TypeCase{"q4_k_m", {DType::q4_k, DType::q6_k, DType::q5_0, DType::q8_0}, 2, 3e-3}),
     [](const auto& test) { return test.param.name; });
 
 }  // namespace
