@@ -1,6 +1,6 @@
 // The embedded model and its dense twin: the perplexity that transformers gives the same text with the same
-// weights (oracles/make_perplexity.py), within 0.1%. As they are, in Q8_0, the kernels round activations to int8;
-// what that is worth is printed, and bounded: mean KL at most 1e-3 where the same experts are chosen.
+// weights (oracles/make_perplexity.py), within 0.1%. As they are, in Q8_0, the kernels round activations to
+// int8; what that is worth is printed, and bounded: mean KL at most 1e-3 where the same experts are chosen.
 #include <gtest/gtest.h>
 
 #include <cmath>
@@ -88,7 +88,8 @@ double kl(std::span<const float> p, std::span<const float> q) {
 /// Sums over a text.
 struct Sums {
   double plain = 0, typed = 0;  ///< -log p of each token
-  double kl = 0, tokens = 0, same = 0;  ///< KL over the positions with the same experts; positions; those of them
+  double kl = 0, tokens = 0,
+         same = 0;  ///< KL over the positions with the same experts; positions; those of them
 };
 
 void add(const Said& plain, const Said& typed, std::span<const int32_t> tokens, size_t vocab, Sums& sums) {
@@ -126,9 +127,10 @@ TEST_P(Perplexity, IsTransformersOnTheSameText) {
   }
   const double f32 = std::exp(sums.plain / sums.tokens), as_it_is = std::exp(sums.typed / sums.tokens);
   reference = std::exp(reference / sums.tokens);
-  std::printf("%s: perplexity in transformers %.5f, as F32 %.5f, as it is %.5f; mean KL %.2g over the %.1f%% of "
-              "positions with the same experts\n",
-              GetParam(), reference, f32, as_it_is, sums.kl / sums.same, 100 * sums.same / sums.tokens);
+  std::printf(
+      "%s: perplexity in transformers %.5f, as F32 %.5f, as it is %.5f; mean KL %.2g over the %.1f%% of "
+      "positions with the same experts\n",
+      GetParam(), reference, f32, as_it_is, sums.kl / sums.same, 100 * sums.same / sums.tokens);
   EXPECT_NEAR(f32 / reference, 1, 1e-4);
   EXPECT_NEAR(as_it_is / reference, 1, 5e-3);
   EXPECT_LE(sums.kl / sums.same, 1e-3);
