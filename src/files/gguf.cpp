@@ -68,8 +68,8 @@ TensorBytes GgufTensor::load() const {
   return TensorBytes(std::move(made));
 }
 
-void GgufTensor::release() const {
-  if (mapping) mapping->release(data.data() - mapping->bytes().data(), data.size());
+void GgufTensor::release(size_t begin, size_t bytes) const {
+  if (mapping) mapping->release(data.data() - mapping->bytes().data() + begin, bytes);
 }
 
 GgufFile GgufFile::assemble(std::string name, std::vector<std::pair<std::string, GgufValue>> metadata,

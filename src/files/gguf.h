@@ -60,8 +60,10 @@ struct GgufTensor {
   uint64_t bytes() const;
   /// The bytes, made where they have to be. Throws as dtype() and as `make`, Error{limit} without memory.
   TensorBytes load() const;
-  /// Tells the kernel that this tensor's pages of a mapped file will not be read again soon.
-  void release() const;
+  /// Tells the kernel that the pages of a mapped file which hold these bytes of the tensor (all of them) will
+  /// not be read again soon. Any thread.
+  void release() const { release(0, data.size()); }
+  void release(size_t begin, size_t bytes) const;
 };
 
 class GgufFile {

@@ -65,6 +65,9 @@ void ExpertStore::add_layer(TensorReader& reader, int layer, const ExpertShape& 
       pack(gate.dtype(), gates.data() + e * (gates.size() / experts), ff, hidden, to);
       pack(up.dtype(), ups.data() + e * (ups.size() / experts), ff, hidden, to + gate_bytes);
       pack(down.dtype(), downs.data() + e * (downs.size() / experts), hidden, ff, to + gate_bytes + up_bytes);
+      for (const GgufTensor* tensor : {&gate, &up, &down}) {
+        tensor->release(e * (tensor->data.size() / experts), tensor->data.size() / experts);
+      }
     }
   };
   reader.team().parallel_for(experts, static_cast<double>(extent) * static_cast<double>(experts),

@@ -68,25 +68,39 @@ std::vector<float> TensorReader::floats(const std::string& name, const Dims& dim
 
 PackedMatrix TensorReader::matrix(const std::string& name, uint64_t cols, uint64_t rows) {
   const GgufTensor& found = tensor(name, {cols, rows});
-  if (memory_.only_counts()) return pack_rows(found.dtype(), nullptr, rows, cols);
-  const PackedMatrix packed = pack_rows(found.dtype(), found.load().data(), rows, cols);
-  found.release();
+  const PackedMatrix packed = take_matrix(found.dtype(), rows, cols);
+  if (!packed.data) return packed;
+  const TensorBytes bytes = found.load();
+  constexpr size_t kBand = 32 << 20;  // bytes packed between two releases
+  const size_t panel = row_bytes(found.dtype(), cols) * kPanelRows,
+               panels = std::max<size_t>(1, kBand / panel);
+  for (size_t begin = 0; begin < packed.panels(); begin += panels) {
+    const size_t end = std::min(packed.panels(), begin + panels);
+    pack_panels_of(packed, bytes.data(), begin, end);
+    found.release(begin * panel, (end - begin) * panel);
+  }
+  found.release();  // the pages at the borders of bands
   return packed;
 }
 
 PackedMatrix TensorReader::pack_rows(DType type, const std::byte* from, uint64_t rows, uint64_t cols) {
-  PackedMatrix matrix{type, rows, cols, nullptr};
-  std::byte* to = memory_.take(packed_bytes(type, rows, cols));
-  matrix.data = to;
-  if (!to) return matrix;
-  const size_t panel_bytes = packed_panel_bytes(type, cols);
-  const size_t from_row = row_bytes(type, cols);
-  const auto pack_panels = [&](size_t begin, size_t end, int) {
-    const size_t first = begin * kPanelRows, last = std::min<size_t>(rows, end * kPanelRows);
-    pack(type, from + first * from_row, last - first, cols, to + begin * panel_bytes);
-  };
-  team_.parallel_for(matrix.panels(), static_cast<double>(rows) * static_cast<double>(cols), pack_panels);
-  return matrix;
+  const PackedMatrix packed = take_matrix(type, rows, cols);
+  if (packed.data) pack_panels_of(packed, from, 0, packed.panels());
+  return packed;
+}
+
+PackedMatrix TensorReader::take_matrix(DType type, uint64_t rows, uint64_t cols) {
+  return {type, rows, cols, memory_.take(packed_bytes(type, rows, cols))};
+}
+
+void TensorReader::pack_panels_of(const PackedMatrix& matrix, const std::byte* from, size_t begin,
+                                  size_t end) {
+  const double work = static_cast<double>((end - begin) * kPanelRows) * static_cast<double>(matrix.cols);
+  // The matrix is a view for those who compute; this is where it is filled.
+  auto* to = const_cast<std::byte*>(matrix.data);
+  team_.parallel_for(end - begin, work, [&](size_t first, size_t last, int) {
+    pack_panels(matrix.type, from, matrix.rows, matrix.cols, begin + first, begin + last, to);
+  });
 }
 
 void TensorReader::refuse_unread(const std::string& architecture,

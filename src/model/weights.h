@@ -58,7 +58,8 @@ class TensorReader {
   const GgufTensor& tensor(const std::string& name, const Dims& dims);
   /// The tensor's values as floats, whatever its type. None on memory that only counts.
   std::vector<float> floats(const std::string& name, const Dims& dims);
-  /// A matrix {cols, rows} of the file, packed in its own type.
+  /// A matrix {cols, rows} of the file, packed in its own type. What was packed of it is released as it goes,
+  /// so that no large matrix is in memory twice.
   PackedMatrix matrix(const std::string& name, uint64_t cols, uint64_t rows);
   /// Row-major weights that are not a tensor of the file, packed. Not read on memory that only counts.
   PackedMatrix pack_rows(DType type, const std::byte* from, uint64_t rows, uint64_t cols);
@@ -70,6 +71,11 @@ class TensorReader {
   uint64_t weights() const { return weights_; }
 
  private:
+  /// Memory for a packed matrix; without data on memory that only counts.
+  PackedMatrix take_matrix(DType type, uint64_t rows, uint64_t cols);
+  /// Panels [begin, end), shared out over the team.
+  void pack_panels_of(const PackedMatrix& matrix, const std::byte* from, size_t begin, size_t end);
+
   const GgufFile& file_;
   WeightMemory& memory_;
   ThreadTeam& team_;
