@@ -122,6 +122,7 @@ Embedding::Embedding(TensorReader& reader, const std::string& name, uint64_t hid
   std::byte* rows = reader.memory().take(bytes);
   if (!rows) return;
   std::memcpy(rows, table.load().data(), bytes);
+  table.release();
   rows_ = rows;
 }
 
