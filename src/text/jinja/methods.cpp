@@ -15,20 +15,12 @@ namespace {
 using Method = Value (*)(Runtime&, const Value& self, const CallArguments&);
 using Methods = std::unordered_map<std::string_view, Method>;
 
-void no_arguments(const char* name, const CallArguments& arguments) {
-  Bound(name, arguments, {});
-}
-
-bool given(const Bound& bound, size_t i) {
-  return bound.has(i) && !bound[i]->is_none();
-}
-
 // --- strings
 
 template <Side side>
 Value str_strip(Runtime& runtime, const Value& self, const CallArguments& arguments) {
   const Bound bound("strip", arguments, {"chars"});
-  return strip(runtime, *self.text(), side, given(bound, 0) ? &bound.text(0) : nullptr);
+  return strip(runtime, *self.text(), side, bound.given(0) ? &bound.text(0) : nullptr);
 }
 
 template <Text (*map)(Runtime&, const Text&)>
@@ -45,13 +37,7 @@ Value str_title(Runtime& runtime, const Value& self, const CallArguments& argume
 Value str_swapcase(Runtime& runtime, const Value& self, const CallArguments& arguments) {
   no_arguments("swapcase", arguments);
   return map_characters(runtime, *self.text(), [](char32_t c, bool) {
-    return is_upper(c)   ? lower_of(c)
-           : is_lower(c) ? upper_of(c)
-                         : [&] {
-                             std::string same;
-                             append_character(c, same);
-                             return same;
-                           }();
+    return is_upper(c) ? lower_of(c) : is_lower(c) ? upper_of(c) : utf8_of(c);
   });
 }
 
@@ -59,7 +45,7 @@ template <std::vector<Text> (*cut)(Runtime&, const Text&, const Text*, int64_t)>
 Value str_split(Runtime& runtime, const Value& self, const CallArguments& arguments) {
   const Bound bound("split", arguments, {"sep", "maxsplit"});
   return text_list(
-      runtime, cut(runtime, *self.text(), given(bound, 0) ? &bound.text(0) : nullptr, bound.integer(1, -1)));
+      runtime, cut(runtime, *self.text(), bound.given(0) ? &bound.text(0) : nullptr, bound.integer(1, -1)));
 }
 Value str_splitlines(Runtime& runtime, const Value& self, const CallArguments& arguments) {
   const Bound bound("splitlines", arguments, {"keepends"});
@@ -75,7 +61,7 @@ Value str_replace(Runtime& runtime, const Value& self, const CallArguments& argu
 std::optional<std::pair<size_t, size_t>> part_of(const Text& text, const Bound& bound) {
   const auto n = static_cast<int64_t>(text.characters());
   const auto limit = [&](size_t i, int64_t otherwise) {
-    if (!given(bound, i)) return otherwise;
+    if (!bound.given(i)) return otherwise;
     const int64_t index = bound.integer(i, 0);
     return index < 0 ? std::max<int64_t>(0, index + n) : index;
   };
@@ -214,16 +200,14 @@ Value str_expandtabs(Runtime& runtime, const Value& self, const CallArguments& a
   runtime.meter.length(static_cast<size_t>(std::max<int64_t>(0, size)));
   int64_t column = 0;
   return map_characters(runtime, *self.text(), [&](char32_t c, bool) {
-    std::string text;
     if (c == '\t') {
       const int64_t n = size > 0 ? size - column % size : 0;
       runtime.meter.bytes(static_cast<uint64_t>(n));
       column += n;
       return std::string(static_cast<size_t>(n), ' ');
     }
-    append_character(c, text);
     column = c == '\n' || c == '\r' ? 0 : column + 1;
-    return text;
+    return utf8_of(c);
   });
 }
 
@@ -255,9 +239,6 @@ Value str_isupper(Runtime& runtime, const Value& self, const CallArguments& argu
   no_arguments("isupper", arguments);
   return call_test(runtime, "upper", self, {});
 }
-bool is_printable_character(char32_t c) {
-  return is_printable(c);
-}
 
 const Methods& text_methods() {
   static const Methods all = {
@@ -280,7 +261,7 @@ const Methods& text_methods() {
       {"isidentifier", nullptr},
       {"islower", str_islower},
       {"isnumeric", str_all<is_numeric>},
-      {"isprintable", str_all<is_printable_character>},
+      {"isprintable", str_all<is_printable>},
       {"isspace", str_all<is_space>},
       {"istitle", nullptr},
       {"isupper", str_isupper},
@@ -489,9 +470,6 @@ std::optional<Value> find_attribute(Runtime& runtime, const Value& value, const 
   if (!found->second) fail(ErrorKind::unsupported, "the method {} of a {}", name, type_name(value));
   return method(value, name, Callable::Kind::method);
 }
-
-// In globals.cpp.
-Value call_global(Runtime& runtime, const std::string& name, const CallArguments& arguments);
 
 Value call_function(Runtime& runtime, const Callable& function, const CallArguments& arguments) {
   runtime.meter.steps();

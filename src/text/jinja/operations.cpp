@@ -4,13 +4,15 @@
 #include <cmath>
 #include <limits>
 
+#include "text/jinja/functions.h"
+
 namespace tern::jinja {
 namespace {
 
 [[noreturn]] void refuse_operands(const char* op, const Value& a, const Value& b) {
   for (const Value* value : {&a, &b}) {
     if (const auto* undefined = value->as<Undefined>())
-      fail(ErrorKind::bad_input, "{} is undefined", undefined->hint ? *undefined->hint : "a value");
+      fail(ErrorKind::bad_input, "{} is undefined", undefined->what());
   }
   for (const Value* value : {&a, &b}) {
     if (value->as<BigInteger>()) fail(ErrorKind::limit, "{}: an integer beyond 64 bits", op);
@@ -439,7 +441,7 @@ Value slice_text(Runtime& runtime, const Text& text, const Value& begin, const V
 Value get_slice(Runtime& runtime, const Value& value, const Value& begin, const Value& end,
                 const Value& step) {
   if (const auto* undefined = value.as<Undefined>())
-    fail(ErrorKind::bad_input, "{} is undefined", undefined->hint ? *undefined->hint : "a value");
+    fail(ErrorKind::bad_input, "{} is undefined", undefined->what());
   if (const Text* text = value.text()) return slice_text(runtime, *text, begin, end, step);
   const List* list = value.list();
   const bool sliced = list && list->shape != List::Shape::generator && list->shape != List::Shape::view;
@@ -485,14 +487,10 @@ std::optional<Value> subscript(Runtime& runtime, const Value& value, const Value
 
 }  // namespace
 
-// In methods.cpp: what `value` has under this name, a method or a property; nothing where it has none.
-std::optional<Value> find_attribute(Runtime& runtime, const Value& value, const std::string& name);
-
 Value get_attribute(Runtime& runtime, const Value& value, const std::string& name) {
   runtime.meter.steps();
   if (const auto* undefined = value.as<Undefined>())
-    fail(ErrorKind::bad_input, "{} is undefined, and so has no {}",
-         undefined->hint ? *undefined->hint : "a value", name);
+    fail(ErrorKind::bad_input, "{} is undefined, and so has no {}", undefined->what(), name);
   if (auto found = find_attribute(runtime, value, name)) return *found;
   if (const Dict* dict = value.dict()) {
     if (const Value* item = dict->get(name)) return *item;
@@ -503,8 +501,7 @@ Value get_attribute(Runtime& runtime, const Value& value, const std::string& nam
 Value get_item(Runtime& runtime, const Value& value, const Value& key) {
   runtime.meter.steps();
   if (const auto* undefined = value.as<Undefined>())
-    fail(ErrorKind::bad_input, "{} is undefined, and so has no items",
-         undefined->hint ? *undefined->hint : "a value");
+    fail(ErrorKind::bad_input, "{} is undefined, and so has no items", undefined->what());
   if (auto found = subscript(runtime, value, key)) return *found;
   if (const Text* name = key.text()) {
     if (auto found = find_attribute(runtime, value, name->bytes())) return *found;
