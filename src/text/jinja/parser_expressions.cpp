@@ -6,11 +6,6 @@
 #include "text/jinja/functions.h"
 
 namespace tern::jinja {
-namespace {
-
-constexpr int kMaxDepth = 400;  // of an expression's tree: a + b + c + ... grows it by one each
-
-}  // namespace
 
 ExpressionParser::ExpressionParser(std::string_view source) : TokenReader(source) {
   tree_.loop = symbol("loop");
@@ -31,20 +26,6 @@ std::optional<Value> ExpressionParser::constant_named(std::string_view name) {
   return std::nullopt;
 }
 
-std::string ExpressionParser::dotted_name() {
-  std::string text = name();
-  while (skip_op(".")) text += "." + name();
-  return text;
-}
-
-template <typename Item>
-void ExpressionParser::items_until(std::string_view close, Item item) {
-  while (!skip_op(close)) {
-    item();
-    if (!now().is_op(close)) expect_op(",");
-  }
-}
-
 ExpressionPtr ExpressionParser::make(Kind kind, int line) {
   auto made = std::make_unique<Expression>();
   made->kind = kind;
@@ -61,6 +42,7 @@ void ExpressionParser::add_child(Expression& parent, ExpressionPtr child) {
   parent.children.push_back(std::move(child));
 }
 void ExpressionParser::deepen(Expression& parent, const ExpressionPtr& child) {
+  constexpr int kMaxDepth = 400;  // a + b + c + ... grows it by one each
   if (!child) return;
   parent.depth = std::max(parent.depth, child->depth + 1);
   if (parent.depth > kMaxDepth)

@@ -47,11 +47,7 @@ class ExpressionParser : protected TokenReader {
   static void add_child(Expression& parent, ExpressionPtr child);
   static void deepen(Expression& parent, const ExpressionPtr& child);
 
-  std::string dotted_name();
   bool tuple_ends(std::string_view end) const;
-  /// Items with commas between them, and one after the last where the template has it; takes `close`.
-  template <typename Item>
-  void items_until(std::string_view close, Item item);
 
   ExpressionPtr either();
   ExpressionPtr both();

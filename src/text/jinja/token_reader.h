@@ -39,6 +39,18 @@ class TokenReader {
     if (now().kind != Token::Kind::name) unexpected("a name");
     return take().text;
   }
+  std::string dotted_name() {
+    std::string text = name();
+    while (skip_op(".")) text += "." + name();
+    return text;
+  }
+  /// Items, each taken by `item`, with commas between them and perhaps after the last one; takes `close`.
+  void items_until(std::string_view close, auto&& item) {
+    while (!skip_op(close)) {
+      item();
+      if (!now().is_op(close)) expect_op(",");
+    }
+  }
 
   [[noreturn]] void unexpected(std::string_view expected) const {
     fail_at(now().line, ErrorKind::bad_input, "expected {}, found {}", expected, describe(now()));
