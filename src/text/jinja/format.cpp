@@ -255,9 +255,8 @@ class PercentFormat {
     const auto code = value.integer();
     if (!code || *code < 0 || *code > 0x10FFFF || (*code >= 0xD800 && *code <= 0xDFFF))
       fail(ErrorKind::bad_input, "%c: expected a character");
-    std::string text;
-    append_character(static_cast<char32_t>(*code), text);
-    out_.append(padded(runtime_, Text::request_text(text), spec, '>'));
+    const Text text = Text::request_text(utf8_of(static_cast<char32_t>(*code)));
+    out_.append(padded(runtime_, text, spec, '>'));
   }
 
   Runtime& runtime_;

@@ -27,5 +27,6 @@ Value call_function(Runtime& runtime, const Callable& function, const CallArgume
 
 /// A function that every template has: range, namespace, raise_exception, strftime_now, dict.
 std::optional<Value> find_global(const std::string& name);
+Value call_global(Runtime& runtime, const std::string& name, const CallArguments& arguments);
 
 }  // namespace tern::jinja

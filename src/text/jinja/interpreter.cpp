@@ -358,8 +358,7 @@ class Interpreter {
     const CallArguments values = arguments(expression.arguments);
     line_ = expression.line;
     if (const auto* undefined = callee.as<Undefined>())
-      fail(ErrorKind::bad_input, "{} is undefined and can't be called",
-           undefined->hint ? *undefined->hint : "a value");
+      fail(ErrorKind::bad_input, "{} is undefined and can't be called", undefined->what());
     const Callable* function = callee.callable();
     if (!function) fail(ErrorKind::bad_input, "{} can't be called", type_name(callee));
     if (function->kind != Callable::Kind::macro) return call_function(runtime_, *function, values);

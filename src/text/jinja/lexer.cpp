@@ -8,6 +8,7 @@
 #include <optional>
 #include <utility>
 
+#include "text/jinja/unicode.h"
 #include "text/utf8.h"
 
 namespace tern::jinja {
@@ -15,7 +16,7 @@ namespace {
 
 constexpr size_t kMaxSource = 4 << 20;  // bytes; real templates have some kilobytes
 
-bool is_space(char c) {
+bool is_blank(char c) {
   return c == ' ' || (c >= '\t' && c <= '\r') || (c >= 0x1c && c <= 0x1f);
 }
 bool is_digit(char c) {
@@ -41,22 +42,6 @@ std::string with_plain_newlines(std::string_view source) {
   }
   if (!text.empty() && text.back() == '\n') text.pop_back();
   return text;
-}
-
-void append_utf8(uint32_t c, std::string& text) {
-  const auto tail = [&](int shift) { text += static_cast<char>(0x80 | ((c >> shift) & 0x3F)); };
-  if (c < 0x80) {
-    text += static_cast<char>(c);
-  } else if (c < 0x800) {
-    text += static_cast<char>(0xC0 | (c >> 6));
-    tail(0);
-  } else if (c < 0x10000) {
-    text += static_cast<char>(0xE0 | (c >> 12));
-    tail(6), tail(0);
-  } else {
-    text += static_cast<char>(0xF0 | (c >> 18));
-    tail(12), tail(6), tail(0);
-  }
 }
 
 class Lexer {
@@ -121,11 +106,11 @@ class Lexer {
   void data(size_t end, char sign, bool print) {
     std::string text = source_.substr(at_, end - at_);
     if (sign == '-') {
-      while (!text.empty() && is_stripped(text)) pop_character(text);
+      text.resize(run_begin(text, text.size()));  // the white space beyond ASCII as well, as Python's strip()
     } else if (sign != '+' && !print) {
       const size_t last_line = text.rfind('\n') + 1;  // 0 where there is none
       if ((last_line > 0 || line_starting_) &&
-          std::all_of(text.begin() + static_cast<ptrdiff_t>(last_line), text.end(), is_space))
+          std::all_of(text.begin() + static_cast<ptrdiff_t>(last_line), text.end(), is_blank))
         text.resize(last_line);
     }
     if (!text.empty()) add(Token::Kind::data, std::move(text));
@@ -133,24 +118,8 @@ class Lexer {
     line_starting_ = false;
   }
 
-  // Python's strip() takes the white space beyond ASCII as well.
-  static bool is_stripped(const std::string& text) {
-    return is_space(text.back()) || last_wide_space(text) > 0;
-  }
-  static void pop_character(std::string& text) {
-    text.resize(text.size() - std::max<size_t>(1, last_wide_space(text)));
-  }
-  static size_t last_wide_space(std::string_view text) {
-    for (const std::string_view space :
-         {"\u0085", "\u00a0", "\u1680", "\u2000", "\u2001", "\u2002", "\u2003", "\u2004", "\u2005", "\u2006",
-          "\u2007", "\u2008", "\u2009", "\u200a", "\u2028", "\u2029", "\u202f", "\u205f", "\u3000"}) {
-      if (text.ends_with(space)) return space.size();
-    }
-    return 0;
-  }
-
   size_t skip_spaces(size_t at) const {
-    while (at < source_.size() && is_space(source_[at])) ++at;
+    while (at < source_.size() && is_blank(source_[at])) ++at;
     return at;
   }
 
@@ -220,7 +189,7 @@ class Lexer {
 
   void token() {
     const char c = peek();
-    if (is_space(c)) return move_to(at_ + 1);
+    if (is_blank(c)) return move_to(at_ + 1);
     if (is_digit(c)) return number();
     if (is_name_start(c)) return name();
     if (c == '\'' || c == '"') return string(c);
@@ -350,7 +319,7 @@ class Lexer {
     if ((exact && n < most) || !character)
       fail_at(line_, ErrorKind::bad_input, "a string has a broken escape, expected {} digits of a character",
               most);
-    append_utf8(code, value);
+    value += utf8_of(code);
     return at + n;
   }
 

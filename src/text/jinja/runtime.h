@@ -45,6 +45,8 @@ class Bound {
   /// Null where it was not given.
   const Value* operator[](size_t i) const { return values_[i]; }
   bool has(size_t i) const { return values_[i] != nullptr; }
+  /// Whether it was given and is not none, which most parameters take for nothing.
+  bool given(size_t i) const { return has(i) && !values_[i]->is_none(); }
   /// Throw Error{bad_input} where it is of another type.
   int64_t integer(size_t i, int64_t otherwise) const;
   const Text& text(size_t i) const;  ///< of one that was given
@@ -55,5 +57,10 @@ class Bound {
   std::vector<const char*> names_;
   std::vector<const Value*> values_;
 };
+
+/// Throws Error{bad_input} where a call has any.
+inline void no_arguments(const char* callee, const CallArguments& arguments) {
+  const Bound none(callee, arguments, {});
+}
 
 }  // namespace tern::jinja

@@ -7,14 +7,6 @@
 namespace tern::jinja {
 namespace {
 
-/// The code point that ends before `end`, and where it begins.
-char32_t character_before(std::string_view text, size_t end, size_t& begin) {
-  begin = end - 1;
-  while (begin > 0 && (static_cast<unsigned char>(text[begin]) & 0xC0) == 0x80) --begin;
-  size_t bytes = 0;
-  return decode_character(text.substr(begin), bytes);
-}
-
 std::u32string characters_of(std::string_view text) {
   std::u32string all;
   for (size_t at = 0, bytes = 0; at < text.size(); at += bytes)
@@ -25,31 +17,6 @@ std::u32string characters_of(std::string_view text) {
 Text cut(Runtime& runtime, const Text& text, size_t begin, size_t end) {
   runtime.meter.bytes(sizeof(Text) + end - begin);
   return text.slice(begin, end);
-}
-
-size_t skip_spaces(std::string_view text, size_t at) {
-  for (size_t bytes = 0; at < text.size(); at += bytes) {
-    if (!is_space(decode_character(text.substr(at), bytes))) break;
-  }
-  return at;
-}
-size_t skip_word(std::string_view text, size_t at) {
-  for (size_t bytes = 0; at < text.size(); at += bytes) {
-    if (is_space(decode_character(text.substr(at), bytes))) break;
-  }
-  return at;
-}
-size_t spaces_before(std::string_view text, size_t end) {
-  for (size_t begin = 0; end > 0; end = begin) {
-    if (!is_space(character_before(text, end, begin))) break;
-  }
-  return end;
-}
-size_t word_before(std::string_view text, size_t end) {
-  for (size_t begin = 0; end > 0; end = begin) {
-    if (is_space(character_before(text, end, begin))) break;
-  }
-  return end;
 }
 
 void check_separator(const Text& separator) {
@@ -163,11 +130,11 @@ std::vector<Text> split(Runtime& runtime, const Text& text, const Text* separato
     pieces.push_back(cut(runtime, text, begin, all.size()));
     return pieces;
   }
-  for (size_t at = skip_spaces(all, 0); at < all.size();) {
+  for (size_t at = run_end(all, 0); at < all.size();) {
     runtime.meter.steps();
-    const size_t end = may_cut() ? skip_word(all, at) : all.size();
+    const size_t end = may_cut() ? run_end(all, at, false) : all.size();
     pieces.push_back(cut(runtime, text, at, end));
-    at = skip_spaces(all, end);
+    at = run_end(all, end);
   }
   return pieces;
 }
@@ -190,11 +157,11 @@ std::vector<Text> split_right(Runtime& runtime, const Text& text, const Text* se
     }
     pieces.push_back(cut(runtime, text, 0, end));
   } else {
-    for (end = spaces_before(all, end); end > 0;) {
+    for (end = run_begin(all, end); end > 0;) {
       runtime.meter.steps();
-      const size_t begin = may_cut() ? word_before(all, end) : 0;
+      const size_t begin = may_cut() ? run_begin(all, end, false) : 0;
       pieces.push_back(cut(runtime, text, begin, end));
-      end = spaces_before(all, begin);
+      end = run_begin(all, begin);
     }
   }
   std::reverse(pieces.begin(), pieces.end());

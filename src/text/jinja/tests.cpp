@@ -13,7 +13,7 @@ using Test = bool (*)(Runtime&, const Value&, const CallArguments&);
 
 template <bool (*holds)(const Value&)>
 bool plain(Runtime&, const Value& value, const CallArguments& arguments) {
-  Bound("a test", arguments, {});
+  no_arguments("a test", arguments);
   return holds(value);
 }
 
@@ -81,11 +81,11 @@ bool is_case(Runtime& runtime, const Value& value, Text (*change)(Runtime&, cons
   return change(runtime, text).view() == text.view() && other(runtime, text).view() != text.view();
 }
 bool is_lower_case(Runtime& runtime, const Value& value, const CallArguments& arguments) {
-  Bound("lower", arguments, {});
+  no_arguments("lower", arguments);
   return is_case(runtime, value, lower, upper);
 }
 bool is_upper_case(Runtime& runtime, const Value& value, const CallArguments& arguments) {
-  Bound("upper", arguments, {});
+  no_arguments("upper", arguments);
   return is_case(runtime, value, upper, lower);
 }
 
@@ -97,11 +97,11 @@ bool is_divisible(Runtime& runtime, const Value& value, const CallArguments& arg
   return divides(runtime, value, *bound[0], 0);
 }
 bool is_even(Runtime& runtime, const Value& value, const CallArguments& arguments) {
-  Bound("even", arguments, {});
+  no_arguments("even", arguments);
   return divides(runtime, value, int64_t{2}, 0);
 }
 bool is_odd(Runtime& runtime, const Value& value, const CallArguments& arguments) {
-  Bound("odd", arguments, {});
+  no_arguments("odd", arguments);
   return divides(runtime, value, int64_t{2}, 1);
 }
 
@@ -121,11 +121,11 @@ bool is_same(Runtime& runtime, const Value& value, const CallArguments& argument
 }
 
 bool names_filter(Runtime& runtime, const Value& value, const CallArguments& arguments) {
-  Bound("filter", arguments, {});
+  no_arguments("filter", arguments);
   return is_filter(to_text(runtime, value).bytes());
 }
 bool names_test(Runtime& runtime, const Value& value, const CallArguments& arguments) {
-  Bound("test", arguments, {});
+  no_arguments("test", arguments);
   return is_test(to_text(runtime, value).bytes());
 }
 

@@ -9,6 +9,7 @@
 #include <memory>
 
 #include "base/error.h"
+#include "text/utf8.h"
 
 namespace tern::jinja {
 namespace {
@@ -157,8 +158,7 @@ class CharacterClass {
   }
   bool has(char32_t character) const {
     thread_local const Match match(::pcre2_match_data_create(1, nullptr));
-    std::string text;
-    append_character(character, text);
+    const std::string text = utf8_of(character);
     return ::pcre2_match(code_.get(), reinterpret_cast<PCRE2_SPTR>(text.data()), text.size(), 0,
                          PCRE2_NO_UTF_CHECK, match.get(), nullptr) > 0;
   }
@@ -175,16 +175,19 @@ class CharacterClass {
 }  // namespace
 
 char32_t decode_character(std::string_view text, size_t& bytes) {
-  const auto byte = [&](size_t i) { return static_cast<unsigned char>(text[i]); };
-  const unsigned char first = byte(0);
+  const auto first = static_cast<unsigned char>(text[0]);
   bytes = first < 0x80 ? 1 : first < 0xE0 ? 2 : first < 0xF0 ? 3 : 4;
-  if (bytes == 1) return first;
-  char32_t character = first & (0xFFu >> (bytes + 1));
-  for (size_t i = 1; i < bytes; ++i) character = character << 6 | (byte(i) & 0x3Fu);
-  return character;
+  return utf8_code_point(text);
 }
 
-void append_character(char32_t c, std::string& text) {
+char32_t character_before(std::string_view text, size_t end, size_t& begin) {
+  begin = end - 1;
+  while (begin > 0 && (static_cast<unsigned char>(text[begin]) & 0xC0) == 0x80) --begin;
+  return utf8_code_point(text.substr(begin));
+}
+
+std::string utf8_of(char32_t c) {
+  std::string text;
   const auto tail = [&](int shift) { text += static_cast<char>(0x80 | ((c >> shift) & 0x3F)); };
   if (c < 0x80) {
     text += static_cast<char>(c);
@@ -198,6 +201,7 @@ void append_character(char32_t c, std::string& text) {
     text += static_cast<char>(0xF0 | (c >> 18));
     tail(12), tail(6), tail(0);
   }
+  return text;
 }
 
 bool is_space(char32_t c) {
@@ -235,30 +239,35 @@ bool is_lower(char32_t c) {
 
 std::string upper_of(char32_t c) {
   if (const Special* one = c < 0x80 ? nullptr : special(c)) return one->upper;
-  std::string text;
-  append_character(simple_upper(c), text);
-  return text;
+  return utf8_of(simple_upper(c));
 }
 
 std::string lower_of(char32_t c) {
   if (c == 0x130) return "i\u0307";
-  std::string text;
-  append_character(simple_lower(c), text);
-  return text;
+  return utf8_of(simple_lower(c));
 }
 
 std::string title_of(char32_t c) {
   if (const Special* one = c < 0x80 ? nullptr : special(c)) return one->title;
-  std::string text;
+  // The digraphs: capital, title, small.
+  if (c >= 0x1C4 && c <= 0x1CC) return utf8_of(0x1C5 + (c - 0x1C4) / 3 * 3);
+  if (c >= 0x1F1 && c <= 0x1F3) return utf8_of(0x1F2);
   const bool georgian = c >= 0x10D0 && c <= 0x10FF;  // has capitals, but not at the start of words
-  if (c >= 0x1C4 && c <= 0x1CC) {                    // the digraphs: capital, title, small
-    append_character(0x1C5 + (c - 0x1C4) / 3 * 3, text);
-  } else if (c >= 0x1F1 && c <= 0x1F3) {
-    append_character(0x1F2, text);
-  } else {
-    append_character(georgian ? c : simple_upper(c), text);
+  return utf8_of(georgian ? c : simple_upper(c));
+}
+
+size_t run_end(std::string_view text, size_t at, bool space) {
+  for (size_t bytes = 0; at < text.size(); at += bytes) {
+    if (is_space(decode_character(text.substr(at), bytes)) != space) break;
   }
-  return text;
+  return at;
+}
+
+size_t run_begin(std::string_view text, size_t at, bool space) {
+  for (size_t before = 0; at > 0; at = before) {
+    if (is_space(character_before(text, at, before)) != space) break;
+  }
+  return at;
 }
 
 }  // namespace tern::jinja

@@ -9,7 +9,9 @@ namespace tern::jinja {
 
 /// The code point that `text`, valid UTF-8, begins with, and its bytes.
 char32_t decode_character(std::string_view text, size_t& bytes);
-void append_character(char32_t character, std::string& text);
+/// The code point that ends before `end`, and where it begins.
+char32_t character_before(std::string_view text, size_t end, size_t& begin);
+std::string utf8_of(char32_t character);
 
 bool is_space(char32_t character);      ///< str.isspace()
 bool is_printable(char32_t character);  ///< str.isprintable(): what repr() doesn't escape
@@ -23,5 +25,9 @@ bool is_lower(char32_t character);
 std::string upper_of(char32_t character);
 std::string lower_of(char32_t character);
 std::string title_of(char32_t character);
+
+/// Where the white space around `at` ends and begins; a word, its opposite, where `space` is false.
+size_t run_end(std::string_view text, size_t at, bool space = true);
+size_t run_begin(std::string_view text, size_t at, bool space = true);
 
 }  // namespace tern::jinja

@@ -27,6 +27,7 @@ struct None {};
 /// A name, attribute or item that is not there; `hint` says which.
 struct Undefined {
   std::shared_ptr<const std::string> hint;
+  std::string_view what() const { return hint ? std::string_view(*hint) : "a value"; }
 };
 /// An integer beyond 64 bits, as its digits: requests may hold one, templates can't calculate with it.
 struct BigInteger {
