@@ -1,8 +1,9 @@
-# The AVX-512 kernels once more, over emulated intrinsics, where SIMDe (libsimde-dev) is there.
+# The AVX-512 kernels once more, over emulated intrinsics, where SIMDe (libsimde-dev) is there. Not under sanitizers, which
+# would compile them for minutes.
 find_path(TERN_SIMDE_INCLUDE simde/x86/avx512.h)
 set(tern_emulated_files ${CMAKE_SOURCE_DIR}/tests/kernels/emulated_avx512.cpp
                         ${CMAKE_SOURCE_DIR}/tests/kernels/emulated_avx512_bf16.cpp)
-if(TERN_SIMDE_INCLUDE AND CMAKE_SYSTEM_PROCESSOR MATCHES "^(x86_64|AMD64)$")
+if(TERN_SIMDE_INCLUDE AND NOT TERN_SANITIZE AND CMAKE_SYSTEM_PROCESSOR MATCHES "^(x86_64|AMD64)$")
   # SIMDe's functions shadow and leave unused what they like.
   set_source_files_properties(${tern_emulated_files} PROPERTIES COMPILE_OPTIONS
                               "-O1;-mavx2;-mfma;-mf16c;-Wno-shadow;-Wno-unused;-Wno-psabi")
