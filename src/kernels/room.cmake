@@ -7,11 +7,9 @@ if(CMAKE_SYSTEM_PROCESSOR MATCHES "^(x86_64|AMD64)$")
     # Left to itself GCC puts the integer sums off until all products are there, which then don't fit the registers.
     list(APPEND tern_avx2_flags -fno-tree-ter -fno-tree-reassoc)
   endif()
-  # Sanitizers make these unrolled files minutes of work. Address checks stay where the kernels are tested; the scalar ones,
-  # whose bits theirs are, have them all.
-  if(TERN_FUZZ)
-    list(APPEND tern_avx2_flags -O1 -fno-sanitize=all)
-  elseif(TERN_SANITIZE)
+  # Sanitizers make these unrolled files minutes of work: address checks stay; the scalar ones, whose bits theirs are, have
+  # them all.
+  if(TERN_SANITIZE)
     list(APPEND tern_avx2_flags -O1 -fno-sanitize=undefined)
   endif()
   set(tern_avx512_flags ${tern_avx2_flags} -mavx512f -mavx512bw -mavx512dq -mavx512vl -mavx512vnni

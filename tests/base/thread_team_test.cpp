@@ -53,7 +53,7 @@ TEST(ThreadTeam, AtLeastTheCaller) {
 
 // A process that may start no more threads gets an error, and those started before have ended.
 TEST(ThreadTeam, RefusalIsAnError) {
-#if defined(__SANITIZE_ADDRESS__) || defined(__SANITIZE_THREAD__)
+#if defined(TERN_SANITIZED)
   GTEST_SKIP() << "sanitizers need the address space that this test takes away";
 #endif
   const pid_t child = fork();

@@ -7,8 +7,8 @@
 
 #include "files/gguf.h"
 #include "files/gguf_format.h"
+#include "tests/allocations.h"
 #include "tests/expect_error.h"
-#include "tests/files/allocations.h"
 #include "tests/files/hostile.h"
 #include "tests/temporary_folder.h"
 
@@ -53,7 +53,7 @@ bool parse_soundly(std::string_view file) {
     EXPECT_NE(error.kind(), ErrorKind::internal) << error.what();
     EXPECT_NE(std::string(error.what()).find("mutated.gguf"), std::string::npos) << error.what();
   }
-  EXPECT_LE(largest_allocation(), allowed_allocation(bytes.size()));
+  EXPECT_LE(allocations().largest, allowed_allocation(bytes.size()));
   if (parsed) expect_sound(*parsed, bytes);
   return parsed.has_value();
 }
@@ -66,7 +66,7 @@ TEST(GgufHostile, EachLieIsNamed) {
     watch_allocations();
     expect_error_range(hostile.kind, mentions,
                        [&] { GgufFile::parse(bytes_of(hostile.bytes), hostile.name + ".gguf"); });
-    EXPECT_LE(largest_allocation(), allowed_allocation(hostile.bytes.size()));
+    EXPECT_LE(allocations().largest, allowed_allocation(hostile.bytes.size()));
   }
 }
 

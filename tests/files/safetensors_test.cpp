@@ -8,8 +8,8 @@
 #include <string>
 #include <vector>
 
+#include "tests/allocations.h"
 #include "tests/expect_error.h"
-#include "tests/files/allocations.h"
 #include "tests/files/hostile.h"
 #include "tests/temporary_folder.h"
 
@@ -39,7 +39,7 @@ bool parse_soundly(std::string_view file) {
     EXPECT_NE(error.kind(), ErrorKind::internal) << error.what();
     EXPECT_NE(std::string(error.what()).find("mutated.safetensors"), std::string::npos) << error.what();
   }
-  EXPECT_LE(largest_allocation(), 4096 + 16 * bytes.size());
+  EXPECT_LE(allocations().largest, 4096 + 16 * bytes.size());
   if (!parsed) return false;
   size_t total = 0;
   for (const auto& [name, tensor] : parsed->tensors()) {
@@ -81,7 +81,7 @@ TEST(Safetensors, EachLieIsNamed) {
     expect_error_range(hostile.kind, mentions, [&] {
       SafetensorsFile::parse(bytes_of(hostile.bytes), hostile.name + ".safetensors");
     });
-    EXPECT_LE(largest_allocation(), 4096 + 16 * hostile.bytes.size());
+    EXPECT_LE(allocations().largest, 4096 + 16 * hostile.bytes.size());
   }
 }
 

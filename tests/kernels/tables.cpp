@@ -33,12 +33,15 @@ void EveryTable::SetUp() {
   for (const NamedTable& table : named_tables()) {
     if (table.name == GetParam()) table_ = table.kernels;
   }
+  // Sanitizer builds leave the emulated tables out; elsewhere continuous integration must have them.
+#if !defined(TERN_SANITIZED)
   const char* ci = std::getenv("CI");
   const bool emulated = GetParam().find("_emulated") != std::string::npos;
   if (table_ == nullptr && emulated && isa_available(Isa::avx2) && ci != nullptr &&
       std::string(ci) == "true") {
     FAIL() << GetParam() << ": built without SIMDe (libsimde-dev)";
   }
+#endif
   if (table_ == nullptr) GTEST_SKIP() << GetParam() << ": not on this machine or in this build";
 }
 

@@ -19,7 +19,7 @@
 namespace tern {
 
 /// What a megabyte may take. Quadratic code would take minutes, whatever the build.
-#if defined(__SANITIZE_ADDRESS__) || !defined(NDEBUG)
+#if defined(TERN_SANITIZED) || !defined(NDEBUG)
 inline constexpr double kMegabyteSeconds = 15;
 #else
 inline constexpr double kMegabyteSeconds = 1;

@@ -1,4 +1,4 @@
-#include "tests/files/allocations.h"
+#include "tests/allocations.h"
 
 #include <atomic>
 #include <cstdlib>
@@ -6,17 +6,18 @@
 
 namespace {
 
-std::atomic<size_t> largest{0};
+std::atomic<size_t> count{0}, largest{0};
 
 }  // namespace
 
 // Replaces the program's operator new, all forms that one operator delete frees. The array forms come through
 // here too, except under sanitizers, which have their own pair.
 void* operator new(size_t size, const std::nothrow_t&) noexcept {
+  ++count;
   size_t seen = largest.load();
   while (size > seen && !largest.compare_exchange_weak(seen, size)) {
   }
-  return std::malloc(size);
+  return std::malloc(size ? size : 1);
 }
 
 void* operator new(size_t size) {
@@ -37,10 +38,12 @@ void operator delete(void* memory, const std::nothrow_t&) noexcept {
 namespace tern {
 
 void watch_allocations() {
+  count = 0;
   largest = 0;
 }
-size_t largest_allocation() {
-  return largest;
+
+Allocations allocations() {
+  return {count, largest};
 }
 
 }  // namespace tern
