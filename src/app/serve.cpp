@@ -71,6 +71,12 @@ void add_serve(CLI::App& app) {
       ->check(CLI::Range(1, 1024))
       ->capture_default_str();
   command
+      ->add_option_function<double>(
+          "--longest-gap", [arguments](double ms) { arguments->engine.longest_gap = ms / 1000; },
+          "Milliseconds between two tokens of a stream while prompts run, which pause between layers for it; "
+          "at least two decode steps (default: 50)")
+      ->check(CLI::Range(0.0, 3'600'000.0));
+  command
       ->add_option("--cache-mem", arguments->cache_memory,
                    "Memory for the cache, e.g. 512M (default: parallel x ctx)")
       ->check(readable_by(parse_size));

@@ -29,6 +29,8 @@ void check_options(const EngineOptions& options) {
   at_least("threads", options.threads, 0);
   at_least("prompt_piece", options.prompt_piece, 1);
   at_least("most_waiting", options.most_waiting, 0);
+  if (!(options.longest_gap >= 0) || options.longest_gap > 3600)
+    fail(ErrorKind::bad_input, "longest_gap: expected 0 to 3600 seconds, found {}", options.longest_gap);
   constexpr int kMost = 1 << 20;  // far beyond use; keeps their sum an int
   if (options.parallel > kMost) fail(ErrorKind::limit, "parallel: {}, at most {}", options.parallel, kMost);
   if (options.prompt_piece > kMost)
@@ -42,7 +44,7 @@ ModelOptions model_options(const EngineOptions& options) {
   ModelOptions model;
   model.isa = options.isa;
   model.threads = options.threads > 0 ? options.threads : usable_cores();
-  model.max_batch = options.parallel + options.prompt_piece;
+  model.max_batch = std::max(options.parallel, options.prompt_piece);
   return model;
 }
 
@@ -121,7 +123,7 @@ Engine::Impl::Impl(std::unique_ptr<Model> a_model, Tokenizer a_tokenizer, const 
       cache(cache_shape(model->shape(), options)),
       limits{std::min(model->shape().vocab, tokenizer.size()), cache.max_tokens, options.prompt_piece},
       most_requests(options.parallel + options.most_waiting),
-      scheduler(*model, {options.parallel, options.prompt_piece, cache}),
+      scheduler(*model, {options.parallel, options.prompt_piece, cache, options.longest_gap, Clock::now}),
       thread([this] { loop(); }) {}
 
 Engine::Impl::~Impl() {

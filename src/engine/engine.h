@@ -75,9 +75,11 @@ struct EngineOptions {
   int parallel = 8;          ///< sequences in one batch; more wait, first come first served
   uint64_t cache_bytes = 0;  ///< 0: parallel x context; a smaller cache than one context shortens the context
   int threads = 0;           ///< 0: usable_cores()
-  int prompt_piece = 128;    ///< prompt tokens in one step at most; a prompt is cut at its multiples only, so
+  int prompt_piece = 128;    ///< prompt tokens in one pass at most; a prompt is cut at its multiples only, so
                              ///< that its rounding doesn't depend on what else runs
-  int most_waiting = 1024;   ///< requests that may wait; more are refused
+  double longest_gap = 0.05;  ///< seconds between two tokens of a stream while prompts run: these pause
+                              ///< between layers. Where two decode steps take longer, those
+  int most_waiting = 1024;    ///< requests that may wait; more are refused
   Isa isa = detect_isa();
 };
 
@@ -92,7 +94,8 @@ class Engine {
   /// Loads the model from `file` and starts the engine's thread. Throws as load_model and read_vocabulary,
   /// and Error{bad_input | limit} naming the option out of range.
   Engine(const GgufFile& file, const EngineOptions& options);
-  /// Takes a model that was loaded elsewhere; it must take batches of parallel + prompt_piece tokens.
+  /// Takes a model that was loaded elsewhere; it must take batches of parallel and of
+  /// prompt_piece tokens.
   Engine(std::unique_ptr<Model> model, Tokenizer tokenizer, const EngineOptions& options);
   ~Engine();  ///< cancels what runs and waits
 

@@ -1,6 +1,7 @@
 // One request on its way: how far its prompt is, what it said, what it may still say.
 #pragma once
 
+#include <algorithm>
 #include <cstdint>
 #include <memory>
 #include <optional>
@@ -36,6 +37,7 @@ class Generation {
 
   RequestId id() const { return id_; }
   bool in_prompt() const { return cached_ < static_cast<int>(request_.prompt.size()); }
+  int prompt_left() const { return std::max(0, static_cast<int>(request_.prompt.size()) - cached_); }
   /// Tokens that the cache will hold at most: the prompt and all of the reply but its last token.
   int most_cached() const { return static_cast<int>(request_.prompt.size()) + max_tokens_ - 1; }
 

@@ -3,12 +3,14 @@
 
 #include <cstdint>
 #include <deque>
+#include <functional>
 #include <memory>
 #include <optional>
 #include <span>
 #include <string>
 #include <vector>
 
+#include "base/clock.h"
 #include "engine/generation.h"
 #include "model/cache.h"
 #include "model/model.h"
@@ -18,16 +20,21 @@ namespace tern {
 /// Owns the requests that run and wait, and the cache. Belongs to one thread.
 ///
 /// Requests are admitted first come first served, each with the pages it may need at most set aside, so an
-/// admitted request never runs out of them. A step decodes every stream that has its prompt behind it, in one
-/// forward pass with pieces of the others' prompts, oldest first, up to prompt_piece tokens.
+/// admitted request never runs out of them. A step decodes every stream that has its prompt behind it, then
+/// takes the prompts' pass as many layers further as the streams' longest gap allows. A pass holds pieces of
+/// up to prompt_piece tokens; where a prompt is cut never depends on the time, so neither do its logits.
 class Scheduler {
  public:
   struct Limits {
     int parallel = 0;      ///< requests that run at once
-    int prompt_piece = 0;  ///< prompt tokens in one step
+    int prompt_piece = 0;  ///< prompt tokens in one pass
     PagedCache::Shape cache;
+    /// Between two tokens of a stream, in seconds; prompts wait for what is left of it, but for one layer.
+    /// Where it is less than two decode steps, those.
+    double longest_gap = 0.05;
+    std::function<TimePoint()> clock = Clock::now;
   };
-  /// The model must outlive it and take batches of parallel + prompt_piece tokens.
+  /// The model must outlive it and take batches of parallel and of prompt_piece tokens.
   /// Throws Error{limit} where the memory can't be had.
   Scheduler(Model& model, const Limits& limits);
 
@@ -36,7 +43,7 @@ class Scheduler {
   /// Ends it with FinishReason::cancelled, wherever it is. Unknown ids are ignored.
   void cancel(RequestId id);
   void end_all(FinishReason reason, const std::string& error = {});
-  /// Admits who fits and takes every running request one step further.
+  /// Admits who fits, decodes every stream and takes the prompts further.
   void step();
 
   int running() const { return static_cast<int>(running_.size()); }
@@ -46,41 +53,54 @@ class Scheduler {
 
  private:
   struct Running {
-    std::unique_ptr<Generation> generation;
+    std::unique_ptr<Generation> generation;  ///< none once it has ended
     SequenceId sequence = 0;
-    int pages = 0;  ///< set aside
+    int pages = 0;              ///< set aside
+    uint64_t prompts_then = 0;  ///< prompt tokens that had been run when it was admitted
+    bool in_pass = false;       ///< the prompts' pass writes its pages
   };
-  /// One request's part of a step: batch_[begin, end), and its row of logits where it wants one.
+  /// One request's part of a batch: tokens[begin, end), and its row of logits where it wants one.
   struct Turn {
     Running* request = nullptr;
     size_t begin = 0, end = 0;
     std::optional<size_t> row;
     std::optional<std::string> error;  ///< what went wrong with it, if anything did
   };
+  struct Batch {
+    std::vector<BatchToken> tokens;
+    std::vector<Turn> turns;
+    size_t rows = 0;  ///< of logits
+
+    void clear();
+  };
 
   void admit();
-  void schedule();
-  void run();
-  void finish();
+  void schedule_streams();
+  void schedule_prompts();
+  std::vector<Running*> prompts_in_order();
+  void run_streams();
+  bool run_prompts(TimePoint step_began);
+  void finish(Batch& batch);
 
-  void take_turn(Running& request);
-  void run_alone(Turn& turn);
+  void take_turn(Running& request, Batch& batch);
+  void run_alone(const Batch& batch, Turn& turn);
   void finish_turn(Turn& turn);
   void end(Running& request, FinishReason reason, const std::string& error = {});
-  void erase_ended();
+  void leave_pass();
+  void release_ended();
   std::span<float> logits_of(size_t row);
 
   Model& model_;
   Limits limits_;
   PagedCache cache_;
   std::deque<std::unique_ptr<Generation>> waiting_;
-  std::vector<Running> running_;  ///< in the order they were admitted; an ended one has no generation
+  std::vector<std::unique_ptr<Running>> running_;  ///< in the order they were admitted
   std::vector<SequenceId> free_sequences_;
-  int free_pages_;  ///< not set aside for anybody
+  int free_pages_;             ///< not set aside for anybody
+  uint64_t prompts_done_ = 0;  ///< prompt tokens run so far
   uint64_t steps_ = 0;
-  std::vector<BatchToken> batch_;
-  std::vector<Turn> turns_;
-  size_t rows_ = 0;            ///< of logits in this step
+  Batch streams_, prompts_;  ///< of this step; the pass that is under way
+  PausedPass pass_;
   std::vector<float> logits_;  ///< {parallel, vocab}
 };
 

@@ -18,6 +18,8 @@ class Decoder final : public Model {
 
   const ModelShape& shape() const override { return public_shape_; }
   void forward(std::span<const BatchToken> batch, PagedCache& cache, float* logits, float* states) override;
+  bool forward_part(std::span<const BatchToken> batch, PagedCache& cache, PausedPass& pass,
+                    const std::function<bool()>& pause, float* logits) override;
   void draft(std::span<const BatchToken> batch, const float* states, PagedCache& cache,
              float* logits) override;
 
@@ -121,17 +123,42 @@ Decoder::Decoder(const GgufFile& file, const DecoderShape& shape, const ModelOpt
 }
 
 void Decoder::forward(std::span<const BatchToken> batch, PagedCache& cache, float* logits, float* states) {
+  if (!states) {
+    PausedPass whole;
+    forward_part(
+        batch, cache, whole, [] { return false; }, logits);
+    return;
+  }
   begin(batch, cache);
   embed();
-  size_t tokens = plan_.tokens();
-  for (int i = 0; i < shape_.layers; ++i) {
-    // Behind the last attention only the tokens that want logits matter, if nobody asks for the states.
-    const bool only_wanted = i + 1 == shape_.layers && !states;
-    tokens = run_layer(i, weights_->layers[i], cache, only_wanted);
-  }
-  norm(weights_->output_norm, tokens);
-  if (states) give_states(states);
+  for (int i = 0; i < shape_.layers; ++i) run_layer(i, weights_->layers[i], cache, false);
+  norm(weights_->output_norm, plan_.tokens());
+  give_states(states);
   head(weights_->output, plan_.wanted().size(), logits);
+}
+
+bool Decoder::forward_part(std::span<const BatchToken> batch, PagedCache& cache, PausedPass& pass,
+                           const std::function<bool()>& pause, float* logits) {
+  begin(batch, cache);
+  const size_t values = plan_.tokens() * shape_.hidden;
+  if (pass.layers == 0) {
+    embed();
+  } else {
+    std::copy_n(pass.states.begin(), values, x_.begin());
+  }
+  while (pass.layers + 1 < shape_.layers) {
+    run_layer(pass.layers, weights_->layers[pass.layers], cache, false);
+    ++pass.layers;
+    if (!pause()) continue;
+    pass.states.assign(x_.begin(), x_.begin() + static_cast<ptrdiff_t>(values));
+    return false;
+  }
+  // Behind the last attention only the tokens that want logits matter.
+  const size_t wanted = run_layer(pass.layers, weights_->layers.back(), cache, true);
+  norm(weights_->output_norm, wanted);
+  head(weights_->output, wanted, logits);
+  pass.layers = 0;
+  return true;
 }
 
 void Decoder::draft(std::span<const BatchToken> batch, const float* states, PagedCache& cache,

@@ -2,6 +2,7 @@
 #pragma once
 
 #include <cstdint>
+#include <functional>
 #include <memory>
 #include <span>
 #include <string>
@@ -58,6 +59,12 @@ struct ModelShape {
   uint64_t packed_bytes = 0;    ///< memory of the weights; the norms' few floats come on top
 };
 
+/// Where a forward pass stands that stopped between two layers.
+struct PausedPass {
+  int layers = 0;             ///< that are done; 0: the pass has not begun
+  std::vector<float> states;  ///< {tokens, hidden}: what goes into the next one
+};
+
 class Model {
  public:
   virtual ~Model() = default;
@@ -70,6 +77,13 @@ class Model {
   /// Throws Error{bad_input} for ids out of range or positions without room.
   virtual void forward(std::span<const BatchToken> batch, PagedCache& cache, float* logits,
                        float* states = nullptr) = 0;
+
+  /// forward() in parts, so that a long pass leaves room for short ones: goes on behind `pass`, asks `pause`
+  /// after every layer but the last and stops where it says so (false). True: done, the logits are there and
+  /// `pass` is as new. Each part gets the same batch; in between, other passes may run on other sequences.
+  /// The bits are forward()'s. Where it throws, `pass` is of no use any more.
+  virtual bool forward_part(std::span<const BatchToken> batch, PagedCache& cache, PausedPass& pass,
+                            const std::function<bool()>& pause, float* logits) = 0;
 
   /// One step of the draft head (multi-token prediction, DeepSeek-V3, section 2.2). A batch token at position
   /// p holds the token of position p + 1, and its row of `states` {tokens of the batch, hidden} what

@@ -3,6 +3,7 @@
 
 #include <gtest/gtest.h>
 
+#include <cmath>
 #include <thread>
 
 #include "tests/engine/fakes.h"
@@ -59,7 +60,7 @@ EngineOptions small_options() {
 
 std::unique_ptr<Engine> make_engine(const Plan& plan, FakeModel** seen = nullptr) {
   auto model = std::make_unique<FakeModel>(plan.script, plan.context,
-                                           plan.options.parallel + plan.options.prompt_piece);
+                                           std::max(plan.options.parallel, plan.options.prompt_piece));
   if (plan.gate) model->before = [gate = plan.gate](std::span<const BatchToken>) { gate->wait(); };
   if (seen) *seen = model.get();
   return std::make_unique<Engine>(std::move(model), fake::tokenizer(plan.thinks), plan.options);
@@ -287,6 +288,8 @@ TEST(Engine, RefusesOptionsByName) {
   EXPECT_TRUE(names(message([](auto& o) { o.context = 257; }), "context"));
   EXPECT_TRUE(names(message([](auto& o) { o.parallel = 0; }), "parallel"));
   EXPECT_TRUE(names(message([](auto& o) { o.parallel = 1 << 30; }), "parallel"));
+  EXPECT_TRUE(names(message([](auto& o) { o.longest_gap = -1; }), "longest_gap"));
+  EXPECT_TRUE(names(message([](auto& o) { o.longest_gap = std::nan(""); }), "longest_gap"));
   EXPECT_TRUE(names(message([](auto& o) { o.prompt_piece = 0; }), "prompt_piece"));
   EXPECT_TRUE(names(message([](auto& o) { o.prompt_piece = 1 << 30; }), "prompt_piece"));
   EXPECT_TRUE(names(message([](auto& o) { o.most_waiting = -1; }), "most_waiting"));

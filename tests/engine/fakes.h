@@ -104,27 +104,29 @@ class FakeModel : public Model {
 
   void forward(std::span<const BatchToken> batch, PagedCache& cache, float* logits,
                float* /*states*/) override {
-    record(batch);
-    if (before) before(batch);
-    if (batch.empty() || batch.size() > static_cast<size_t>(max_batch_))
-      fail(ErrorKind::internal, "a batch of {}", batch.size());
-    for (size_t i = 0; i < batch.size(); ++i) {
-      const BatchToken& at = batch[i];
-      if (at.position >= cache.length(at.sequence)) fail(ErrorKind::internal, "no room at {}", at.position);
-      const bool goes_on = i > 0 && batch[i - 1].sequence == at.sequence;
-      if (goes_on && at.position != batch[i - 1].position + 1) fail(ErrorKind::internal, "positions jump");
-      for (int layer = 0; layer < shape_.layers; ++layer)
-        *cache.row(layer, at.sequence, at.position) = static_cast<float>(at.token);
+    PausedPass whole;
+    forward_part(
+        batch, cache, whole, [] { return false; }, logits);
+  }
+
+  bool forward_part(std::span<const BatchToken> batch, PagedCache& cache, PausedPass& pass,
+                    const std::function<bool()>& pause, float* logits) override {
+    if (pass.layers == 0) {
+      record(batch);
+      if (before) before(batch);
+      check(batch, cache);
     }
-    for (const BatchToken& at : batch) {
-      if (!at.wants_logits) continue;
-      std::vector<int32_t> prefix;
-      for (int p = 0; p <= at.position; ++p)
-        prefix.push_back(static_cast<int32_t>(*cache.row(p % shape_.layers, at.sequence, p)));
-      script_(prefix, {logits, static_cast<size_t>(shape_.vocab)});
-      logits += shape_.vocab;
+    for (;;) {
+      for (const BatchToken& at : batch)
+        *cache.row(pass.layers, at.sequence, at.position) = static_cast<float>(at.token);
+      if (on_layer) on_layer(batch, pass.layers);
+      if (++pass.layers == shape_.layers) break;
+      if (pause()) return false;
     }
+    pass.layers = 0;
+    say(batch, cache, logits);
     ++forwards;
+    return true;
   }
 
   std::vector<Call> calls() const {
@@ -133,10 +135,31 @@ class FakeModel : public Model {
   }
 
   std::function<void(std::span<const BatchToken>)>
-      before;  ///< set before the engine starts; may throw or wait
+      before;  ///< before each pass; set before the engine starts; may throw or wait
+  std::function<void(std::span<const BatchToken>, int layer)> on_layer;  ///< after each layer
   std::atomic<int> forwards = 0;
 
  private:
+  void check(std::span<const BatchToken> batch, const PagedCache& cache) const {
+    if (batch.empty() || batch.size() > static_cast<size_t>(max_batch_))
+      fail(ErrorKind::internal, "a batch of {}", batch.size());
+    for (size_t i = 0; i < batch.size(); ++i) {
+      const BatchToken& at = batch[i];
+      if (at.position >= cache.length(at.sequence)) fail(ErrorKind::internal, "no room at {}", at.position);
+      const bool goes_on = i > 0 && batch[i - 1].sequence == at.sequence;
+      if (goes_on && at.position != batch[i - 1].position + 1) fail(ErrorKind::internal, "positions jump");
+    }
+  }
+  void say(std::span<const BatchToken> batch, const PagedCache& cache, float* logits) const {
+    for (const BatchToken& at : batch) {
+      if (!at.wants_logits) continue;
+      std::vector<int32_t> prefix;
+      for (int p = 0; p <= at.position; ++p)
+        prefix.push_back(static_cast<int32_t>(*cache.row(p % shape_.layers, at.sequence, p)));
+      script_(prefix, {logits, static_cast<size_t>(shape_.vocab)});
+      logits += shape_.vocab;
+    }
+  }
   void record(std::span<const BatchToken> batch) {
     Call call;
     call.tokens = batch.size();

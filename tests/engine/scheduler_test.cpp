@@ -4,6 +4,8 @@
 #include <gtest/gtest.h>
 
 #include <algorithm>
+#include <chrono>
+#include <cstdlib>
 #include <limits>
 #include <set>
 #include <stdexcept>
@@ -15,7 +17,9 @@ namespace {
 
 using namespace fake;
 
-/// A scheduler over the fake model, with the engine's thread played by the test.
+constexpr double kGap = 0.05;
+
+/// A scheduler over the fake model, with the engine's thread and the clock played by the test.
 class Bench {
  public:
   struct Sizes {
@@ -23,11 +27,11 @@ class Bench {
   };
 
   explicit Bench(const Sizes& sizes, Script script = hashed())
-      : model(std::move(script), sizes.context, sizes.parallel + sizes.prompt_piece),
+      : model(std::move(script), sizes.context, std::max(sizes.parallel, sizes.prompt_piece)),
         words_(fake::tokenizer()),
         format_(words_),
         limits_{kVocab, sizes.context, sizes.prompt_piece},
-        scheduler(model, {sizes.parallel, sizes.prompt_piece, cache(sizes)}) {}
+        scheduler(model, {sizes.parallel, sizes.prompt_piece, cache(sizes), kGap, [this] { return now; }}) {}
 
   std::shared_ptr<Recorder> add(GenerateRequest request) {
     auto sink = std::make_shared<Recorder>();
@@ -57,6 +61,17 @@ class Bench {
   }
 
  public:
+  /// Lets the time pass that a layer takes: so much each, and so much a token.
+  void take_time(double layer_s, double token_s) {
+    model.on_layer = [this, layer_s, token_s](std::span<const BatchToken> batch, int) {
+      pass(layer_s + token_s * static_cast<double>(batch.size()));
+    };
+  }
+  void pass(double seconds) {
+    now += std::chrono::duration_cast<Clock::duration>(std::chrono::duration<double>(seconds));
+  }
+
+  TimePoint now{};
   FakeModel model;
 
  private:
@@ -106,12 +121,120 @@ TEST(Scheduler, PromptsGoInPiecesBesideTheDecodes) {
   const auto second = bench.add(ask(40, 2));
   for (int i = 0; i < 3; ++i) bench.step();
   const auto calls = bench.model.calls();
-  ASSERT_EQ(calls.size(), 4u);
-  EXPECT_EQ(calls[1].pieces, (std::vector<size_t>{1, 16}));
-  EXPECT_EQ(calls[2].pieces, (std::vector<size_t>{1, 16}));
-  EXPECT_EQ(calls[3].pieces, (std::vector<size_t>{1, 8}));
+  std::vector<std::vector<size_t>> pieces;
+  for (const auto& call : calls) pieces.push_back(call.pieces);
+  EXPECT_EQ(pieces, (std::vector<std::vector<size_t>>{{5}, {1}, {16}, {1}, {16}, {1}, {8}}));
   EXPECT_EQ(first->tokens().size(), 4u);  // one a step, never stalled
   EXPECT_EQ(second->tokens().size(), 1u);
+}
+
+/// The longest time between two tokens of a stream, and the time to the first one.
+class Gaps {
+ public:
+  Gaps(Bench& bench, Recorder& sink) : bench_(bench), last_(bench.now) {
+    sink.on_token_do = [this](size_t n) {
+      const double gap = seconds_between(std::exchange(last_, bench_.now), bench_.now);
+      (n == 1 ? first : longest) = std::max(n == 1 ? first : longest, gap);
+    };
+  }
+  double first = 0, longest = 0;
+
+ private:
+  Bench& bench_;
+  TimePoint last_;
+};
+
+TEST(Scheduler, PromptsPauseBetweenLayersSoThatStreamsGoOn) {
+  Bench bench({4, 64, 1024, 0});
+  bench.take_time(0.002, 0.0003);  // a stream's step 4.6 ms, a pass of 64 tokens 42 ms
+  const auto stream = bench.add(ask(5, 60));
+  Gaps gaps(bench, *stream);
+  bench.step();
+  const auto prompt = bench.add(ask(900, 2, 7));
+  const TimePoint came = bench.now;
+  Gaps latency(bench, *prompt);
+  while (prompt->tokens().empty()) bench.step();
+  EXPECT_LE(gaps.longest, kGap);
+  EXPECT_GT(stream->tokens().size(), 10u);
+  // Alone: 15 passes of 42 ms, the last one shorter. The streams take a tenth.
+  EXPECT_LE(latency.first, 1.25 * 15 * 0.042);
+  EXPECT_GE(seconds_between(came, bench.now), 14 * 0.042);
+}
+
+TEST(Scheduler, ALayerLongerThanTheGapIsTakenAlone) {
+  Bench bench({4, 64, 256, 0});
+  bench.take_time(0, 0.002);  // a layer of 64 tokens takes 128 ms
+  const auto stream = bench.add(ask(5, 60));
+  Gaps gaps(bench, *stream);
+  bench.step();
+  const auto prompt = bench.add(ask(128, 2, 7));
+  while (prompt->tokens().empty()) bench.step();
+  EXPECT_NEAR(gaps.longest, 0.128 + 0.004, 1e-6);
+  EXPECT_EQ(stream->tokens().size(), 5u);  // one of its own prompt, then one a layer
+}
+
+TEST(Scheduler, WithoutStreamsAPassStillPausesForNewsToBeRead) {
+  Bench bench({4, 64, 256, 0});
+  bench.take_time(0.04, 0);
+  const auto prompt = bench.add(ask(64, 2));
+  bench.step();
+  EXPECT_TRUE(prompt->tokens().empty());
+  bench.step();
+  EXPECT_EQ(prompt->tokens().size(), 1u);
+}
+
+TEST(Scheduler, AShortPromptPassesALongOne) {
+  Bench bench({4, 16, 512, 0});
+  const auto length = bench.add(ask(400, 2));
+  bench.step();
+  const auto brief = bench.add(ask(12, 2, 3));
+  bench.step();
+  EXPECT_EQ(brief->tokens().size(), 1u);
+  EXPECT_TRUE(length->tokens().empty());
+}
+
+TEST(Scheduler, ALongPromptIsNotStarvedByShortOnes) {
+  Bench bench({4, 16, 512, 0});
+  const auto length = bench.add(ask(160, 1));
+  int steps = 0;
+  for (; length->tokens().empty(); ++steps) {
+    ASSERT_LT(steps, 100);
+    for (int i = 0; i < 2; ++i) bench.add(ask(16, 1, steps));
+    bench.step();
+  }
+  // Ten passes of its own, and no more than its own length of others'.
+  EXPECT_LE(steps, 10 + 10 + 1);
+}
+
+TEST(Scheduler, WhoIsCancelledInAPausedPassKeepsItsPagesUntilThePassIsOver) {
+  Bench bench({3, 64, 64, 4});
+  bench.take_time(0.06, 0);
+  const auto gone = bench.add(ask(30, 2, 1)), stays = bench.add(ask(30, 2, 2));
+  bench.step();
+  bench.scheduler.cancel(1);
+  EXPECT_EQ(gone->wait().reason, FinishReason::cancelled);
+  EXPECT_EQ(bench.scheduler.cache().free_pages(), 2);
+  bench.step();
+  EXPECT_EQ(bench.scheduler.cache().free_pages(), 3);
+  EXPECT_TRUE(gone->tokens().empty());
+  EXPECT_EQ(stays->tokens().size(), 1u);
+}
+
+TEST(Scheduler, APassThatNobodyWaitsForIsLeft) {
+  Bench bench({3, 64, 64, 4});
+  bench.take_time(0.06, 0);
+  bench.add(ask(30, 2, 1));
+  bench.step();
+  bench.scheduler.cancel(1);
+  EXPECT_EQ(bench.scheduler.running(), 0);
+  EXPECT_EQ(bench.scheduler.cache().free_pages(), 4);
+  const auto next = bench.add(ask(30, 2, 2));
+  bench.run_all();
+  EXPECT_EQ(next->tokens().size(), 2u);
+  Bench calm({3, 64, 64, 4});
+  const auto alone = calm.add(ask(30, 2, 2));
+  calm.run_all();
+  EXPECT_EQ(next->tokens(), alone->tokens());
 }
 
 TEST(Scheduler, NoStepTakesMorePromptThanItsPiece) {
@@ -152,8 +275,9 @@ TEST(Scheduler, TextDependsOnTheRequestAlone) {
     EXPECT_EQ(alone.back().size(), static_cast<size_t>(request.max_tokens));
   }
   EXPECT_NE(alone[1], alone[3]);
-  for (const int parallel : {2, 5, 12}) {
-    Bench bench({parallel, 16, 128, 0});
+  for (const int parallel : {2, 5, 12, -5}) {
+    Bench bench({std::abs(parallel), 16, 128, 0});
+    if (parallel < 0) bench.take_time(0.03, 0.001);  // every pass pauses
     std::vector<std::shared_ptr<Recorder>> sinks;
     for (const auto& request : requests) {
       sinks.push_back(bench.add(request));
@@ -339,6 +463,7 @@ TEST(Scheduler, RandomLoadsKeepTheirPromises) {
     const int parallel = static_cast<int>(rng.between(1, 6));
     const int pages = static_cast<int>(rng.between(4, 12));
     Bench bench({parallel, static_cast<int>(rng.between(1, 40)), 128, pages});
+    if (rng.chance(0.5)) bench.take_time(0.04 * rng.uniform(), 0.002 * rng.uniform());
     std::vector<std::shared_ptr<Recorder>> sinks;
     std::vector<int> wanted;
     std::set<size_t> cancelled;

@@ -169,6 +169,34 @@ TEST_P(Agreement, AloneOrAmongStrangers) {
   }
 }
 
+TEST_P(Agreement, APassThatPausesForOthersIsAsOneInOneGo) {
+  Rng rng(27);
+  const auto model = load_with({.layers = 3, .seed = 5}, 2, 128);
+  const std::vector<int32_t> prompt = random_tokens(rng, 70, 48), stream = random_tokens(rng, 40, 48);
+  const std::vector<float> whole = run_fresh(*model, prompt, 35);
+  const std::vector<float> decoded = run_fresh(*model, stream, 1);
+  PagedCache cache = cache_for(*model, 2);
+  std::vector<float> logits(35 * 48), one(48);
+  for (int done = 0, at = 0; done < 70; done += 35) {
+    ASSERT_TRUE(cache.extend(0, 35));
+    std::vector<BatchToken> batch;
+    for (int i = done; i < done + 35; ++i) batch.push_back({prompt[i], i, 0, true});
+    PausedPass pass;
+    int pauses = 0;
+    while (!model->forward_part(
+        batch, cache, pass, [] { return true; }, logits.data())) {
+      EXPECT_EQ(pass.layers, ++pauses);
+      ASSERT_TRUE(cache.extend(1, 1));
+      const BatchToken token{stream[at], at, 1, true};
+      model->forward({&token, 1}, cache, one.data());
+      EXPECT_TRUE(same_bits(one, std::span(decoded).subspan(at++ * 48, 48)));
+    }
+    EXPECT_EQ(pauses, 2);
+    EXPECT_EQ(pass.layers, 0);
+    EXPECT_TRUE(same_bits(logits, std::span(whole).subspan(done * 48, 35 * 48)));
+  }
+}
+
 TEST_P(Agreement, TruncatedThenContinuedIsAsFresh) {
   Rng rng(31);
   const auto model = load_with({.seed = 6}, 1, 128);
