@@ -33,9 +33,17 @@ void check_stops(const std::vector<std::string>& stops) {
   }
 }
 
+void check_bias(const std::vector<std::pair<int32_t, float>>& bias, int vocab) {
+  for (const auto& [token, value] : bias) {
+    if (token < 0 || token >= vocab)
+      fail(ErrorKind::bad_input, "logit_bias: token {}, expected 0 to {}", token, vocab - 1);
+  }
+}
+
 GenerateRequest checked(GenerateRequest request, const GenerationLimits& limits) {
   check_prompt(request.prompt, limits);
   check_stops(request.stop);
+  check_bias(request.sampling.logit_bias, limits.vocab);
   if (request.max_tokens < 0)
     fail(ErrorKind::bad_input, "max_tokens: expected 0 (as far as the context reaches) or more, found {}",
          request.max_tokens);
@@ -71,7 +79,7 @@ Generation::Generation(RequestId id, GenerateRequest request, std::shared_ptr<Ev
       limits_(limits),
       split_(format.reasoning(), start_side(request_, format.reasoning())),
       thinking_(format.reasoning(), split_, request_.thinking_budget),
-      sampler_(request_.sampling, request_.top_logprobs),
+      sampler_(request_.sampling, request_.top_logprobs, request_.prompt),
       stops_(request_.stop) {
   usage_.prompt_tokens = static_cast<int>(request_.prompt.size());
   const int room = limits.context - usage_.prompt_tokens;

@@ -49,9 +49,23 @@ double log_sum_exp(std::span<const float> logits, float best) {
 
 }  // namespace
 
-Sampler::Sampler(const SamplingParams& params, int top_logprobs)
+Sampler::Sampler(const SamplingParams& params, int top_logprobs, std::span<const int32_t> prompt)
     : params_(params), top_logprobs_(top_logprobs), rng_(params.seed) {
+  if (params.repetition_penalty != 1) {
+    for (const int32_t token : prompt) said_.emplace(token, 0);
+  }
   // Written so that NaN fails every one.
+  if (!(params.repetition_penalty > 0 && params.repetition_penalty < kInfinity))
+    fail(ErrorKind::bad_input, "repetition_penalty: expected a number above 0, found {}",
+         params.repetition_penalty);
+  if (!(std::abs(params.frequency_penalty) < kInfinity))
+    fail(ErrorKind::bad_input, "frequency_penalty: expected a number, found {}", params.frequency_penalty);
+  if (!(std::abs(params.presence_penalty) < kInfinity))
+    fail(ErrorKind::bad_input, "presence_penalty: expected a number, found {}", params.presence_penalty);
+  for (const auto& [token, bias] : params.logit_bias) {
+    if (token < 0 || !(std::abs(bias) < kInfinity))
+      fail(ErrorKind::bad_input, "logit_bias: expected token ids and numbers, found {}: {}", token, bias);
+  }
   if (!(params.temperature >= 0 && params.temperature < kInfinity))
     fail(ErrorKind::bad_input, "temperature: expected a number from 0, found {}", params.temperature);
   if (params.top_k < 0) fail(ErrorKind::bad_input, "top_k: expected 0 (all) or more, found {}", params.top_k);
@@ -69,6 +83,7 @@ Sampled Sampler::sample(std::span<float> logits, Constraint* constraint) {
   const bool wants_logprobs = top_logprobs_ >= 0;
   const double log_sum = wants_logprobs ? log_sum_exp(logits, model_best) : 0;
 
+  changed_.clear();
   Sampled sampled;
   if (top_logprobs_ > 0) sampled.top = best_logprobs(logits, log_sum);
   if (const auto forced = constraint ? constraint->forced() : std::nullopt) {
@@ -76,14 +91,46 @@ Sampled Sampler::sample(std::span<float> logits, Constraint* constraint) {
       fail(ErrorKind::bad_input, "forced token {}: expected below {}", *forced, logits.size());
     sampled.token = *forced;
   } else {
+    bias_and_penalise(logits);
     if (constraint) constraint->mask(logits);
-    const float best = constraint ? best_logit(logits) : model_best;
+    const bool changed = constraint || !changed_.empty();
+    const float best = changed ? best_logit(logits) : model_best;
     sampled.token = params_.temperature == 0 ? first_with(logits, best) : draw(logits, best, number);
   }
-  // A mask only forbids, so the chosen token's logit is still the model's.
-  if (wants_logprobs) sampled.logprob = static_cast<float>(logits[sampled.token] - log_sum);
+  if (wants_logprobs) sampled.logprob = static_cast<float>(model_logit(logits, sampled.token) - log_sum);
+  if (penalises()) ++said_[sampled.token];
   if (constraint) constraint->accept(sampled.token);
   return sampled;
+}
+
+bool Sampler::penalises() const {
+  return params_.repetition_penalty != 1 || params_.frequency_penalty != 0 || params_.presence_penalty != 0;
+}
+
+/// Keeps what the model said of the tokens it changes.
+void Sampler::bias_and_penalise(std::span<float> logits) {
+  const auto change = [&](int32_t token, auto&& how) {
+    if (static_cast<size_t>(token) >= logits.size()) return;
+    changed_.emplace_back(token, logits[token]);
+    logits[token] = how(logits[token]);
+  };
+  for (const auto& [token, bias] : params_.logit_bias) {
+    change(token, [bias = bias](float logit) { return logit + bias; });
+  }
+  for (const auto& [token, count] : said_) {
+    change(token, [&, count = count](float logit) {
+      logit = logit > 0 ? logit / params_.repetition_penalty : logit * params_.repetition_penalty;
+      const float present = count > 0 ? params_.presence_penalty : 0;
+      return logit - params_.frequency_penalty * static_cast<float>(count) - present;
+    });
+  }
+}
+
+/// A token's logit as the model gave it. (What a mask forbids is never asked for.)
+float Sampler::model_logit(std::span<const float> logits, int32_t token) const {
+  const auto is_it = [&](const auto& changed) { return changed.first == token; };
+  const auto found = std::find_if(changed_.begin(), changed_.end(), is_it);
+  return found == changed_.end() ? logits[token] : found->second;
 }
 
 bool Sampler::ranks_before(const Candidate& a, const Candidate& b) {

@@ -1,7 +1,9 @@
 #include "serve/openai.h"
 
 #include <algorithm>
+#include <charconv>
 #include <limits>
+#include <map>
 
 #include "serve/json_fields.h"
 #include "serve/template_variables.h"
@@ -36,16 +38,13 @@ void refuse_unless_word(const Fields& fields, const char* key, std::string_view 
 
 /// Known fields of OpenAI's and vLLM's APIs that would change the answer and that tern does not have.
 void refuse_known_unsupported(const Fields& fields) {
-  refuse_unless_empty(
-      fields, {"logit_bias", "presence_penalty", "frequency_penalty", "prompt_logprobs", "min_tokens",
-               "stop_token_ids", "bad_words", "allowed_token_ids", "use_beam_search", "structured_outputs",
-               "guided_json", "guided_regex", "guided_choice", "guided_grammar", "logits_processors"});
+  refuse_unless_empty(fields, {"prompt_logprobs", "min_tokens", "stop_token_ids", "bad_words",
+                               "allowed_token_ids", "use_beam_search", "structured_outputs", "guided_json",
+                               "guided_regex", "guided_choice", "guided_grammar", "logits_processors"});
   refuse_unless_empty(fields, {"functions", "audio", "prediction", "web_search_options"});
   refuse_unless_word(fields, "function_call", "none");
   const RequestJson* modalities = fields.find("modalities");
   if (modalities && *modalities != RequestJson::array({"text"})) refuse_unsupported("modalities");
-  const RequestJson* repetition = fields.find("repetition_penalty");
-  if (repetition && *repetition != RequestJson(1)) refuse_unsupported("repetition_penalty");
   const RequestJson* best_of = fields.find("best_of");
   if (best_of && *best_of != RequestJson(1)) refuse_unsupported("best_of");
   if (const RequestJson* format = fields.object("response_format")) {
@@ -116,12 +115,37 @@ void read_stream(const Fields& fields, CommonFields& request) {
   request.continuous_usage = inner.boolean("continuous_usage_stats").value_or(false);
 }
 
+/// {"TOKEN_ID": BIAS, …}, from -100 to 100.
+std::vector<std::pair<int32_t, float>> read_logit_bias(const Fields& fields) {
+  const RequestJson* object = fields.object("logit_bias");
+  if (!object) return {};
+  if (object->size() > kMaxBiases) {
+    refuse("logit_bias", "invalid_value",
+           "Invalid value for 'logit_bias': expected at most {} tokens, but got {}.", kMaxBiases,
+           object->size());
+  }
+  const Fields inner(*object, "logit_bias.");
+  std::map<int32_t, float> biases;
+  for (const auto& [key, value] : object->items()) {
+    int32_t token = 0;
+    const auto read = std::from_chars(key.data(), key.data() + key.size(), token);
+    if (read.ec != std::errc() || read.ptr != key.data() + key.size() || token < 0)
+      refuse("logit_bias", "invalid_value", "Invalid value for 'logit_bias': \"{}\" is not a token id.", key);
+    biases[token] = static_cast<float>(inner.number(key.c_str(), -100, 100).value_or(0));
+  }
+  return {biases.begin(), biases.end()};
+}
+
 void read_sampling(const Fields& fields, CommonFields& request) {
   if (const auto temperature = fields.number("temperature", 0, 2))
     request.temperature = static_cast<float>(*temperature);
   request.top_p = static_cast<float>(fields.number("top_p", 0, 1).value_or(1));
   request.top_k = static_cast<int>(std::max<int64_t>(0, fields.integer("top_k", -1, kMaxInt).value_or(0)));
   request.min_p = static_cast<float>(fields.number("min_p", 0, 1).value_or(0));
+  request.presence_penalty = static_cast<float>(fields.number("presence_penalty", -2, 2).value_or(0));
+  request.frequency_penalty = static_cast<float>(fields.number("frequency_penalty", -2, 2).value_or(0));
+  request.repetition_penalty = static_cast<float>(fields.number("repetition_penalty", 0.01, 100).value_or(1));
+  request.logit_bias = read_logit_bias(fields);
   request.seed = read_seed(fields);
 }
 

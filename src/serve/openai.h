@@ -20,6 +20,7 @@ inline constexpr int kMaxPrompts = 64;      ///< prompts of one completion reque
 inline constexpr int kMaxStops = 4;         ///< `stop`
 inline constexpr int kMaxStopBytes = 1024;  ///< of one stop string
 inline constexpr int kMaxTopLogprobs = 20;
+inline constexpr int kMaxBiases = 300;  ///< `logit_bias`
 
 /// What chat and completion requests have in common.
 struct CommonFields {
@@ -33,6 +34,8 @@ struct CommonFields {
   float top_p = 1.0f;
   int top_k = 0;  ///< 0: all
   float min_p = 0.0f;
+  float presence_penalty = 0.0f, frequency_penalty = 0.0f, repetition_penalty = 1.0f;
+  std::vector<std::pair<int32_t, float>> logit_bias;  ///< by token id, at most kMaxBiases
   std::optional<uint64_t> seed;
   std::vector<std::string> stop;
   bool ignore_eos = false;

@@ -217,6 +217,10 @@ GenerateRequest Service::base_request(const CommonFields& fields, std::vector<in
   request.sampling.top_k = fields.top_k;
   request.sampling.top_p = fields.top_p;
   request.sampling.min_p = fields.min_p;
+  request.sampling.presence_penalty = fields.presence_penalty;
+  request.sampling.frequency_penalty = fields.frequency_penalty;
+  request.sampling.repetition_penalty = fields.repetition_penalty;
+  request.sampling.logit_bias = fields.logit_bias;
   request.sampling.seed = fields.seed ? *fields.seed : random_seed();
   request.stop = fields.stop;
   request.ignore_eos = fields.ignore_eos;

@@ -234,6 +234,62 @@ TEST(Sampler, LogprobsAreTheModelsBeforeTemperatureAndCuts) {
   }
 }
 
+/// The greedy course over the same logits at every step.
+std::vector<int32_t> course(const SamplingParams& params, const std::vector<float>& logits, int n,
+                            std::vector<int32_t> prompt = {}) {
+  Sampler sampler(params, -1, prompt);
+  std::vector<int32_t> tokens;
+  for (int i = 0; i < n; ++i) {
+    std::vector<float> copy = logits;
+    tokens.push_back(sampler.sample(copy, nullptr).token);
+  }
+  return tokens;
+}
+
+TEST(Sampler, LogitBiasIsAdded) {
+  SamplingParams params;
+  params.logit_bias = {{0, 1.0f}, {2, -100.0f}, {999, 5.0f}};
+  EXPECT_EQ(course(params, {2.0f, 2.5f, 9.0f}, 1), (std::vector<int32_t>{0}));
+}
+
+TEST(Sampler, FrequencyCountsAndPresenceDoesNot) {
+  SamplingParams frequency;
+  frequency.frequency_penalty = 0.4f;
+  // 3.0, 2.6, 2.2 … beside 2.5 and 1.9.
+  EXPECT_EQ(course(frequency, {3.0f, 2.5f, 1.9f}, 6), (std::vector<int32_t>{0, 0, 1, 0, 1, 2}));
+  SamplingParams presence;
+  presence.presence_penalty = 0.8f;
+  EXPECT_EQ(course(presence, {3.0f, 2.5f, 1.9f}, 5), (std::vector<int32_t>{0, 1, 0, 0, 0}));
+  presence.presence_penalty = -2;
+  EXPECT_EQ(course(presence, {3.0f, 2.5f, 1.9f}, 3), (std::vector<int32_t>{0, 0, 0}));
+  // Neither sees the prompt.
+  presence.presence_penalty = 2;
+  EXPECT_EQ(course(presence, {3.0f, 2.5f, 1.9f}, 1, {0}), (std::vector<int32_t>{0}));
+}
+
+TEST(Sampler, RepetitionDividesAndMultipliesTokensOfPromptAndReply) {
+  SamplingParams params;
+  params.repetition_penalty = 2;
+  EXPECT_EQ(course(params, {3.0f, 2.5f, 1.2f}, 3, {0}), (std::vector<int32_t>{1, 0, 0}));  // 1.5 1.25 1.2
+  EXPECT_EQ(course(params, {-1.0f, -1.5f, -9.0f}, 2, {0}), (std::vector<int32_t>{1, 0}));  // -2, then -3
+}
+
+TEST(Sampler, PenaltiesLeaveLogprobsAndForcedTokensAlone) {
+  SamplingParams params;
+  params.presence_penalty = 2;
+  params.logit_bias = {{0, -1.0f}};
+  Sampler sampler(params, 2);
+  const std::vector<double> p = {0.5, 0.4, 0.1};
+  for (const int32_t expected : {1, 0, 2}) {
+    auto logits = logits_of(p);
+    const Sampled sampled = sampler.sample(logits, nullptr);
+    EXPECT_EQ(sampled.token, expected);
+    EXPECT_NEAR(sampled.logprob, std::log(p[expected]), 1e-6);
+    EXPECT_EQ(sampled.top[0].token, 0);
+    EXPECT_NEAR(sampled.top[0].logprob, std::log(0.5), 1e-6);
+  }
+}
+
 TEST(Sampler, LogprobsOfAllSumToOne) {
   Sampler sampler({}, 1000);
   std::vector<float> logits;
@@ -260,6 +316,25 @@ TEST(Sampler, BrokenLogitsAreErrors) {
   }
   std::vector<float> nothing(5, -kInfinity);
   EXPECT_THROW(Sampler({}, -1).sample(nothing, nullptr), Error);
+}
+
+TEST(Sampler, AbsurdPenaltiesAreRefusedByName) {
+  const auto found = [](auto&& set) {
+    SamplingParams params;
+    set(params);
+    return refusal(params);
+  };
+  for (const float bad : {0.0f, -1.0f, kNaN, kInfinity}) {
+    EXPECT_NE(found([&](auto& p) { p.repetition_penalty = bad; }).find("repetition_penalty"),
+              std::string::npos);
+  }
+  for (const float bad : {kNaN, kInfinity, -kInfinity}) {
+    EXPECT_NE(found([&](auto& p) { p.frequency_penalty = bad; }).find("frequency_penalty"),
+              std::string::npos);
+    EXPECT_NE(found([&](auto& p) { p.presence_penalty = bad; }).find("presence_penalty"), std::string::npos);
+    EXPECT_NE(found([&](auto& p) { p.logit_bias = {{1, bad}}; }).find("logit_bias"), std::string::npos);
+  }
+  EXPECT_NE(found([&](auto& p) { p.logit_bias = {{-1, 1.0f}}; }).find("logit_bias"), std::string::npos);
 }
 
 TEST(Sampler, AbsurdParametersAreRefusedByName) {

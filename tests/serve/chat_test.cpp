@@ -207,6 +207,29 @@ TEST(Chat, CutsOfTheDistributionReachTheSampler) {
   EXPECT_NE(json["choices"][0]["message"], json["choices"][1]["message"]) << "all letters are equally likely";
 }
 
+TEST(Chat, BiasAndPenaltiesReachTheSampler) {
+  TestServer server;
+  const auto text = [&](const Json& fields) {
+    Json body = ask("random");
+    body.update({{"temperature", 0}, {"max_tokens", 6}});
+    body.update(fields);
+    const Json message = chat(server, body).json()["choices"][0]["message"];
+    return message.value("reasoning_content", "") + message["content"].get<std::string>();
+  };
+  EXPECT_EQ(text({{"logit_bias", {{"120", 100}}}}), "xxxxxx");
+  const std::string plain = text({});
+  EXPECT_EQ(plain, std::string(6, plain[0])) << "all letters are equally likely: the first, again and again";
+  for (const char* penalty : {"presence_penalty", "frequency_penalty", "repetition_penalty"}) {
+    const std::string varied = text({{penalty, 2}});
+    EXPECT_EQ(std::set<char>(varied.begin(), varied.end()).size(), 6u) << penalty << ": " << varied;
+  }
+  Json beyond = ask("random");
+  beyond["logit_bias"] = {{"99999", 1}};
+  const auto refused = chat(server, beyond);
+  EXPECT_EQ(refused.status, 400);
+  EXPECT_NE(refused.body.find("logit_bias"), std::string::npos);
+}
+
 TEST(Chat, IgnoreEosGoesOn) {
   TestServer server;
   Json body = ask("hi");

@@ -62,7 +62,8 @@ TEST(ChatRequest, ReadsEveryField) {
       R"("model": "m", "stream": true, "stream_options": {"include_usage": true, "continuous_usage_stats": true},
          "n": 3, "max_tokens": 5, "max_completion_tokens": 7, "temperature": 0.5, "top_p": 0.25, "top_k": 9,
          "min_p": 0.125, "seed": -1, "stop": ["a", "b"], "ignore_eos": true, "logprobs": true, "top_logprobs": 4,
-         "reasoning_effort": "low", "thinking_budget_tokens": 0)");
+         "reasoning_effort": "low", "thinking_budget_tokens": 0, "presence_penalty": 0.5,
+         "frequency_penalty": -1.5, "repetition_penalty": 1.25, "logit_bias": {"17": -100, "5": 0.5})");
   EXPECT_EQ(request.model, "m");
   EXPECT_TRUE(request.stream && request.include_usage && request.continuous_usage && request.ignore_eos);
   EXPECT_EQ(request.n, 3);
@@ -71,6 +72,10 @@ TEST(ChatRequest, ReadsEveryField) {
   EXPECT_EQ(request.top_p, 0.25f);
   EXPECT_EQ(request.top_k, 9);
   EXPECT_EQ(request.min_p, 0.125f);
+  EXPECT_EQ(request.presence_penalty, 0.5f);
+  EXPECT_EQ(request.frequency_penalty, -1.5f);
+  EXPECT_EQ(request.repetition_penalty, 1.25f);
+  EXPECT_EQ(request.logit_bias, (std::vector<std::pair<int32_t, float>>{{5, 0.5f}, {17, -100.0f}}));
   EXPECT_EQ(request.seed, UINT64_MAX);
   EXPECT_EQ(request.stop, (std::vector<std::string>{"a", "b"}));
   EXPECT_EQ(request.top_logprobs, 4);
@@ -108,10 +113,6 @@ constexpr Unsupported kUnsupported[] = {
     {"function_call", R"({"name": "f"})"},
     {"response_format", R"({"type": "json_object"})"},
     {"response_format", "{}"},
-    {"logit_bias", R"({"5": 1})"},
-    {"presence_penalty", "0.5"},
-    {"frequency_penalty", "-1"},
-    {"repetition_penalty", "1.1"},
     {"best_of", "2"},
     {"modalities", R"(["text", "audio"])"},
     {"audio", R"({"voice": "x"})"},
@@ -200,6 +201,12 @@ TEST(ChatRequest, RangesAreChecked) {
       {"top_p", "-1"},
       {"top_k", "-2"},
       {"min_p", "2"},
+      {"presence_penalty", "2.1"},
+      {"frequency_penalty", "-3"},
+      {"repetition_penalty", "0"},
+      {"logit_bias", R"({"five": 1})"},
+      {"logit_bias", R"({"-1": 1})"},
+      {"logit_bias", R"({"4294967296": 1})"},
       {"stop", R"("")"},
       {"stop", R"(["a","b","c","d","e"])"},
       {"reasoning_effort", R"("extreme")"},
@@ -212,6 +219,10 @@ TEST(ChatRequest, RangesAreChecked) {
   }
   EXPECT_EQ(chat_refusal(R"("logprobs": true, "top_logprobs": 21)"), "invalid_value top_logprobs");
   EXPECT_EQ(chat_refusal(R"("top_logprobs": 2)"), "invalid_value top_logprobs");
+  EXPECT_EQ(chat_refusal(R"("logit_bias": {"5": 101})"), "invalid_value logit_bias.5");
+  std::string many = R"("logit_bias": {"0": 1)";
+  for (int i = 1; i <= kMaxBiases; ++i) many += fmt::format(R"(, "{}": 1)", i);
+  EXPECT_EQ(chat_refusal(many + "}"), "invalid_value logit_bias");
   EXPECT_EQ(chat_refusal(fmt::format(R"("stop": "{}")", std::string(1025, 's'))), "invalid_value stop");
   EXPECT_EQ(parse_with(R"("seed": 18446744073709551615)").seed, UINT64_MAX);
 }
