@@ -1,25 +1,10 @@
 #include "tests/model/oracles.h"
 
-#include <cstring>
-
-#include "files/safetensors.h"
-
 namespace tern {
 
-namespace {
-
-std::string path_of(const std::string& file) {
-  return TERN_SOURCE_DIR "/tests/model/oracles/dumps/" + file;
+std::string dump_path(const std::string& name) {
+  return TERN_SOURCE_DIR "/tests/model/oracles/dumps/" + name;
 }
-
-template <typename T>
-std::vector<T> values(const SafeTensor& tensor) {
-  std::vector<T> result(tensor.data.size() / sizeof(T));
-  std::memcpy(result.data(), tensor.data.data(), tensor.data.size());
-  return result;
-}
-
-}  // namespace
 
 std::vector<std::string> oracle_names() {
   return {"v3",
@@ -43,14 +28,14 @@ std::vector<std::string> oracle_names() {
 }
 
 Oracle read_oracle(const std::string& name) {
-  const SafetensorsFile dump = SafetensorsFile::open(path_of(name + ".safetensors"));
+  const auto dump = SafetensorsFile::open(dump_path(name + ".safetensors"));
   const bool sparse = dump.tensors().contains("bf16_experts");
   return {name,
-          values<int32_t>(dump.tensor("tokens")),
-          values<float>(dump.tensor("logits")),
-          values<float>(dump.tensor("bf16_logits")),
-          sparse ? values<int32_t>(dump.tensor("bf16_experts")) : std::vector<int32_t>(),
-          GgufFile::open(path_of(name + ".gguf"))};
+          dumped<int32_t>(dump, "tokens"),
+          dumped<float>(dump, "logits"),
+          dumped<float>(dump, "bf16_logits"),
+          sparse ? dumped<int32_t>(dump, "bf16_experts") : std::vector<int32_t>(),
+          GgufFile::open(dump_path(name + ".gguf"))};
 }
 
 }  // namespace tern
