@@ -3,6 +3,7 @@
 
 #include <algorithm>
 
+#include "model/hf_folder.h"
 #include "tests/expect_error.h"
 #include "tests/model/changed_file.h"
 #include "tests/model/oracles.h"
@@ -40,13 +41,13 @@ Drafted run(Model& model, std::span<const int32_t> tokens, size_t piece) {
   return result;
 }
 
-std::vector<float> reference() {
-  return dumped<float>(SafetensorsFile::open(dump_path("v3_draft.safetensors")), "draft_logits");
+std::vector<float> reference(const char* tensor) {
+  return dumped<float>(SafetensorsFile::open(dump_path("v3_draft.safetensors")), tensor);
 }
 
 TEST(Draft, SaysWhatThePaperSays) {
   const Oracle oracle = read_oracle("v3_draft");
-  const std::vector<float> expected = reference();
+  const std::vector<float> expected = reference("draft_logits");
   for (const Isa isa : kAllIsas) {
     if (!isa_available(isa)) continue;
     for (const AttentionPath path : {AttentionPath::absorbed, AttentionPath::decompressed}) {
@@ -63,6 +64,15 @@ TEST(Draft, SaysWhatThePaperSays) {
       }
     }
   }
+}
+
+TEST(Draft, OfAFolderSaysTheSame) {
+  const Oracle oracle = read_oracle("v3_draft");
+  const auto model = load_model(open_hf_folder(dump_path("v3_draft")),
+                                {.isa = Isa::scalar, .threads = 2, .max_batch = 64, .draft = true});
+  const Drafted drafted = run(*model, oracle.tokens, 64);
+  EXPECT_LE(relative_error(drafted.logits, oracle.bf16_logits), 1e-4);
+  EXPECT_LE(relative_error(drafted.draft, reference("bf16_draft_logits")), 1e-4);
 }
 
 TEST(Draft, AskingForStatesChangesNoLogit) {

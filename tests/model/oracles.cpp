@@ -17,6 +17,7 @@ std::vector<std::string> oracle_names() {
           "paper_negative_bias",
           "llama2",
           "llama3",
+          "llama_tied_linear",
           "llama_tied_linear_bias",
           "mistral",
           "qwen2",
@@ -24,7 +25,8 @@ std::vector<std::string> oracle_names() {
           "qwen3",
           "qwen3moe",
           "gpt_oss",
-          "v3_draft"};
+          "v3_draft",
+          "glm4_lite"};
 }
 
 Oracle read_oracle(const std::string& name) {

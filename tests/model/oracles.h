@@ -1,4 +1,4 @@
-// the committed dumps of make_dumps.py and make_family_dumps.py: a tiny model and what its logits must be.
+// The committed dumps of make_dumps.py and make_family_dumps.py: a tiny model and what its logits must be.
 #pragma once
 
 #include <cstring>

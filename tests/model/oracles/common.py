@@ -1,5 +1,5 @@
 """What make_dumps.py and make_family_dumps.py share."""
-import argparse, pathlib, sys
+import argparse, copy, pathlib, sys
 
 import numpy as np
 import torch
@@ -7,6 +7,8 @@ import transformers
 
 sys.path.insert(0, str(pathlib.Path(__file__).resolve().parents[2] / 'peers'))
 import gguf_file  # noqa: E402
+
+transformers.utils.logging.disable_progress_bar()
 
 VERSIONS = {'transformers': '5.23.0', 'torch': '2.13.0'}
 
@@ -21,6 +23,12 @@ def write_gguf(path, keys, tensors):
     arrays = {name: np.ascontiguousarray(t.numpy(), '<f4') for name, t in tensors.items()}
     infos = [(name, a.shape[::-1], 'F32') for name, a in arrays.items()]
     gguf_file.write(path, typed, infos, lambda name, *_: arrays[name].tobytes())
+
+
+def save_folder(model, folder):
+    """The model as transformers saves it, in bf16."""
+    copy.deepcopy(model).bfloat16().save_pretrained(folder)
+    (folder / 'generation_config.json').unlink()  # says nothing about a model's numbers
 
 
 def main(description, configs, make):

@@ -1,20 +1,23 @@
 #!/usr/bin/env python3
-"""Writes tiny random deepseek2 models and their reference logits: NAME.gguf and NAME.safetensors (tokens, logits).
+"""Writes tiny random deepseek2 models and their reference logits: NAME.gguf and NAME.safetensors (tokens, logits); and the
+same models with their weights in bf16 as transformers saves them: NAME/, a Hugging Face folder.
 
 usage: make_dumps.py [--only NAME] OUT_DIR        (needs transformers==5.23.0, torch==2.13.0, safetensors, numpy)
 
 The oracle is transformers where it can express the configuration. Where it can't (softmax renormalised, groups without
 a selection bias, biased scores below zero, another epsilon in the inner norms) it is `paper_logits` below: DeepSeek-V2
 and V3 written out from their papers in float64. Every transformers dump is also held against `paper_logits`. The draft
-head (multi-token prediction), which transformers leaves out, is `draft_logits`, after DeepSeek-V3's section 2.2.
+head (multi-token prediction), which transformers leaves out, is `draft_logits`, after DeepSeek-V3's section 2.2; in the
+folder it stands as DeepSeek publishes it, its copies of the embedding and the head included.
 """
 import json, math
 
+import safetensors.torch
 import torch
 import transformers
 from safetensors.numpy import save_file
 
-from common import main, relative_error, write_gguf
+from common import main, relative_error, save_folder, write_gguf
 
 TOKENS = 41  # one page of the cache and a piece of the next
 
@@ -39,6 +42,7 @@ CONFIGS = {
     'v2_groups': dict(tokenizer=True, family='v2', score='softmax', bias=False, normalise=False, scale=16.0, dense_layers=0,
                       tied=True),
     'v3_draft': dict(draft=True, **YARN_V3),
+    'glm4_lite': dict(family='glm', layers=3, groups=1, groups_used=1, scale=1.8),
     # the papers alone
     'paper_softmax_normalised': dict(oracle='paper', score='softmax', bias=False, groups=1, groups_used=1, scale=1.0, eps=1e-5),
     'paper_sigmoid_group_max': dict(oracle='paper', bias=False, heads=3, v=12, nope=16, eps=1e-5, **YARN_V2),
@@ -240,6 +244,11 @@ def transformers_model(c, vocab):
         method = 'group_limited_greedy' if c['groups'] > 1 else 'greedy'
         config = transformers.DeepseekV2Config(topk_method=method, **common)
         return transformers.DeepseekV2ForCausalLM(config).float().eval()
+    if c['family'] == 'glm':
+        kinds = ['dense' if i < c['dense_layers'] else 'sparse' for i in range(c['layers'])]
+        del common['first_k_dense_replace']  # not a key of its own
+        config = transformers.Glm4MoeLiteConfig(mlp_layer_types=kinds, **common)
+        return transformers.Glm4MoeLiteForCausalLM(config).float().eval()
     config = transformers.DeepseekV3Config(num_mtp_layers=0, **common)
     return transformers.DeepseekV3ForCausalLM(config).float().eval()
 
@@ -252,21 +261,40 @@ HF_NAMES = {'attn_norm': 'input_layernorm', 'ffn_norm': 'post_attention_layernor
             'shared_down': 'mlp.shared_experts.down_proj'}
 
 
+def layer_state(c, w, i):
+    """One layer under transformers' names."""
+    p = f'model.layers.{i}.'
+    state = {p + hf + '.weight': w[f'{i}.{name}'] for name, hf in HF_NAMES.items() if f'{i}.{name}' in w}
+    if i >= c['dense_layers']:
+        state[p + 'mlp.experts.gate_up_proj'] = torch.cat([w[f'{i}.gates'], w[f'{i}.ups']], 1)
+        state[p + 'mlp.experts.down_proj'] = w[f'{i}.downs']
+        if c['bias']:
+            state[p + 'mlp.gate.e_score_correction_bias'] = w[f'{i}.bias']
+    return state
+
+
 def filled_model(c, w, vocab):
     """transformers' model with the weights w."""
     model = transformers_model(c, vocab)
     state = {'model.embed_tokens.weight': w['embed'], 'model.norm.weight': w['norm'],
              'lm_head.weight': w['embed'] if c['tied'] else w['output']}
     for i in range(c['layers']):
-        p = f'model.layers.{i}.'
-        state.update({p + hf + '.weight': w[f'{i}.{name}'] for name, hf in HF_NAMES.items() if f'{i}.{name}' in w})
-        if i >= c['dense_layers']:
-            state[p + 'mlp.experts.gate_up_proj'] = torch.cat([w[f'{i}.gates'], w[f'{i}.ups']], 1)
-            state[p + 'mlp.experts.down_proj'] = w[f'{i}.downs']
-            if c['bias']:
-                state[p + 'mlp.gate.e_score_correction_bias'] = w[f'{i}.bias']
+        state.update(layer_state(c, w, i))
     model.load_state_dict(state, strict=True)
     return model
+
+
+def add_draft(c, w, folder):
+    """Puts the draft layer into a folder that transformers has saved without it."""
+    p = f'model.layers.{c["layers"]}.'
+    own = {'eh_proj': 'join', 'enorm': 'enorm', 'hnorm': 'hnorm', 'shared_head.norm': 'head_norm'}
+    draft = {**layer_state(c, w, c['layers']), **{f'{p}{hf}.weight': w[f'{c["layers"]}.{n}'] for hf, n in own.items()},
+             p + 'embed_tokens.weight': w['embed'], p + 'shared_head.head.weight': w['output']}
+    path = folder / 'model.safetensors'
+    state = safetensors.torch.load_file(path) | {name: t.bfloat16() for name, t in draft.items()}
+    safetensors.torch.save_file(state, path, metadata={'format': 'pt'})
+    config = json.loads((folder / 'config.json').read_text()) | {'num_nextn_predict_layers': 1}
+    (folder / 'config.json').write_text(json.dumps(config, indent=2) + '\n')
 
 
 def transformers_logits(c, w, tokens, vocab):
@@ -365,12 +393,16 @@ def make(name, out):
         logits16 = transformers_logits(c, rounded, tokens, vocab)
         error = max(relative_error(logits, paper), relative_error(logits16, paper16))
         assert error < 2e-6, (name, error)
+        save_folder(filled_model(c, rounded, vocab), out / name)
     write_gguf(out / f'{name}.gguf', {**model_keys(name, c), **tokenizer}, model_tensors(c, weights))
     # Beside the logits, those of the same weights rounded to bf16 (computed in float32), and the experts they choose.
     dump = {'tokens': tokens.numpy().astype('<i4'), 'logits': logits.float().numpy(),
             'bf16_logits': logits16.float().numpy(), 'bf16_experts': experts.numpy().astype('<i4')}
     if c['draft']:
-        dump['draft_logits'] = draft.float().numpy()
+        draft16, least = draft_logits(c, rounded, tokens)
+        assert least > 1e-3, (name, least)
+        dump.update(draft_logits=draft.float().numpy(), bf16_draft_logits=draft16.float().numpy())
+        add_draft(c, rounded, out / name)
     save_file(dump, out / f'{name}.safetensors',
               metadata={'oracle': oracle, 'torch': torch.__version__, 'config': json.dumps(c)})
     print(f'{name}: seed {seed}, margin {margin:.4f}, oracle {oracle}')

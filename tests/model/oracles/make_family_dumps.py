@@ -1,5 +1,6 @@
 #!/usr/bin/env python3
-"""Writes tiny random Llama-style models and what transformers says they answer: NAME.gguf and NAME.safetensors.
+"""Writes tiny random Llama-style models and what transformers says they answer: NAME.gguf and NAME.safetensors; and the
+same models with their weights in bf16 as transformers saves them: NAME/, a Hugging Face folder.
 
 usage: make_family_dumps.py [--only NAME] OUT_DIR     (needs transformers==5.23.0, torch==2.13.0, safetensors, numpy)
 
@@ -14,7 +15,7 @@ import torch
 import transformers
 from safetensors.numpy import save_file
 
-from common import main, relative_error, write_gguf
+from common import main, relative_error, save_folder, write_gguf
 
 TOKENS, VOCAB = 70, 64  # two pages of the cache and a piece of the next
 COMMON = dict(vocab_size=VOCAB, hidden_size=48, intermediate_size=40, num_hidden_layers=2, num_attention_heads=4,
@@ -34,6 +35,8 @@ CONFIGS = {
     'llama3': ('llama', 'Llama', dict(rope_parameters=rope(5000.0, **LLAMA3))),
     'llama_tied_linear_bias': ('llama', 'Llama', dict(tie_word_embeddings=True, attention_bias=True, head_dim=16,
                                                       rope_parameters=rope(10000.0, rope_type='linear', factor=4.0))),
+    'llama_tied_linear': ('llama', 'Llama', dict(tie_word_embeddings=True, head_dim=16,
+                                                 rope_parameters=rope(10000.0, rope_type='linear', factor=4.0))),
     'mistral': ('llama', 'Mistral', dict(head_dim=8, num_key_value_heads=1, sliding_window=None, rope_parameters=rope(1e6))),
     'qwen2': ('qwen2', 'Qwen2', dict(rope_parameters=rope(1e6))),
     'qwen2_tied_yarn': ('qwen2', 'Qwen2', dict(tie_word_embeddings=True, rope_parameters=rope(1e4, **YARN))),
@@ -197,6 +200,8 @@ def make(name, out):
         for p in model.parameters():
             p.copy_(p.bfloat16())
     bf16_logits, experts = answer(model, tokens)
+    if arch != 'llama' or not config.to_dict().get('attention_bias'):  # a switch of Llama's that tern refuses in folders
+        save_folder(model, out / name)
     dump = {'tokens': tokens.int(), 'logits': logits, 'bf16_logits': bf16_logits}
     if experts is not None:
         dump['bf16_experts'] = experts
