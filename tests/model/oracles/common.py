@@ -1,4 +1,4 @@
-"""What make_dumps.py and make_family_dumps.py share."""
+"""What the scripts beside it share."""
 import argparse, copy, pathlib, sys
 
 import numpy as np
