@@ -78,6 +78,27 @@ void add_block(const Kernels& kernels, const Rows& rows, const KeyValueSlice& sl
 
 }  // namespace
 
+RowTasks::RowTasks(size_t kv_heads, size_t group, size_t max_tokens) : kv_heads_(kv_heads), group_(group) {
+  tasks_.reserve(kv_heads * (max_tokens * group / (kRowChunk / 2) + max_tokens));
+}
+
+std::span<const RowTask> RowTasks::cut(const BatchPlan& plan, bool absorbed, size_t members) {
+  const size_t tokens = absorbed ? plan.absorbed_tokens() : plan.tokens() - plan.absorbed_tokens();
+  const bool few = tokens * group_ * kv_heads_ < kRowChunk * members;
+  const size_t chunk = few ? kRowChunk / 2 : kRowChunk;
+  tasks_.clear();
+  for (size_t p = 0; p < plan.pieces().size(); ++p) {
+    if (plan.pieces()[p].absorbed != absorbed) continue;
+    const size_t rows = plan.pieces()[p].count * group_;
+    for (size_t head = 0; head < kv_heads_; ++head) {
+      for (size_t row = 0; row < rows; row += chunk) {
+        tasks_.push_back({uint32_t(p), uint32_t(head), uint32_t(row), uint32_t(std::min(rows, row + chunk))});
+      }
+    }
+  }
+  return tasks_;
+}
+
 void RowScratch::reserve(const KeyValueSlice& slice) {
   queries.resize(slice.key_width * kRowChunk);
   raw.resize(kKeyBlock * kRowChunk);

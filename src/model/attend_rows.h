@@ -8,9 +8,11 @@
 #include <cstddef>
 #include <cstdint>
 #include <limits>
+#include <span>
 #include <vector>
 
 #include "kernels/kernels.h"
+#include "model/batch_plan.h"
 #include "model/cache.h"
 
 namespace tern {
@@ -38,6 +40,24 @@ struct QueryRows {
   size_t out_stride = 0;
   int window = 0;                ///< keys a query sees at most, its own included; 0: all before it
   const float* sinks = nullptr;  ///< {heads}: a score that takes its share of the softmax and gives nothing
+};
+
+/// Rows [begin, end) of those that one piece brings to one head of keys and values.
+struct RowTask {
+  uint32_t piece = 0, kv_head = 0, begin = 0, end = 0;
+};
+
+/// The rows of a plan's pieces, cut into tasks of kRowChunk and fewer, enough to keep a team at work.
+class RowTasks {
+ public:
+  /// For `group` rows a token and head.
+  RowTasks(size_t kv_heads, size_t group, size_t max_tokens);
+  /// Of the pieces that go this way through attention.
+  std::span<const RowTask> cut(const BatchPlan& plan, bool absorbed, size_t members);
+
+ private:
+  size_t kv_heads_, group_;
+  std::vector<RowTask> tasks_;
 };
 
 /// Buffers of one member of the team.

@@ -32,11 +32,15 @@ GqaWeights load_gqa(TensorReader& reader, const GqaShape& shape, uint64_t hidden
 
 GqaAttention::GqaAttention(const GqaShape& shape, const RopeParams& rope, uint64_t hidden, float eps,
                            size_t max_tokens, int members)
-    : shape_(shape), hidden_(hidden), eps_(eps), rope_(rope, max_tokens), members_(members) {
+    : shape_(shape),
+      hidden_(hidden),
+      eps_(eps),
+      rope_(rope, max_tokens),
+      members_(members),
+      tasks_(shape.kv_heads, shape.group(), max_tokens) {
   const size_t heads = shape.heads, kv_heads = shape.kv_heads;
   activations_.reserve(max_tokens, std::max(size_t{hidden}, heads * shape.value));
   for (RowScratch& member : members_) member.reserve(shape.slice(0));
-  tasks_.reserve(kv_heads * (max_tokens * shape.group() / (kRowChunk / 2) + max_tokens));
   q_.resize(max_tokens * heads * shape.key);
   k_.resize(max_tokens * kv_heads * shape.key);
   v_.resize(max_tokens * kv_heads * shape.value);
@@ -50,12 +54,12 @@ void GqaAttention::prepare(const BatchPlan& plan) {
 void GqaAttention::forward(const Compute& compute, const GqaWeights& weights, const BatchPlan& plan,
                            PagedCache& cache, int layer, const float* x, float* y) {
   make_rows(compute, weights, plan, cache, layer, x);
-  cut_tasks(plan, compute.team.size());
+  const std::span<const RowTask> tasks = tasks_.cut(plan, false, compute.team.size());
   const size_t heads = shape_.heads, group = shape_.group(), key = shape_.key, value = shape_.value;
   const int window = shape_.window(layer);
-  parallel(compute.team, tasks_.size(), score_work(plan, window), [&](size_t begin, size_t end, int member) {
+  parallel(compute.team, tasks.size(), score_work(plan, window), [&](size_t begin, size_t end, int member) {
     for (size_t i = begin; i < end; ++i) {
-      const Task& task = tasks_[i];
+      const RowTask& task = tasks[i];
       const Piece& piece = plan.pieces()[task.piece];
       const size_t head = task.kv_head * group;
       const QueryRows rows = {.sequence = piece.sequence,
@@ -107,21 +111,6 @@ void GqaAttention::finish_head(const Kernels& kernels, size_t token, const std::
                                float* head) const {
   if (shape_.qk_norm) kernels.rms_norm(head, norm.data(), eps_, shape_.key, head);
   rope_.rotate(token, head);
-}
-
-void GqaAttention::cut_tasks(const BatchPlan& plan, size_t members) {
-  const size_t group = shape_.group(), kv_heads = shape_.kv_heads;
-  const bool few = plan.tokens() * group * kv_heads < kRowChunk * members;
-  const size_t chunk = few ? kRowChunk / 2 : kRowChunk;
-  tasks_.clear();
-  for (size_t p = 0; p < plan.pieces().size(); ++p) {
-    const size_t rows = plan.pieces()[p].count * group;
-    for (size_t head = 0; head < kv_heads; ++head) {
-      for (size_t row = 0; row < rows; row += chunk) {
-        tasks_.push_back({uint32_t(p), uint32_t(head), uint32_t(row), uint32_t(std::min(rows, row + chunk))});
-      }
-    }
-  }
 }
 
 double GqaAttention::score_work(const BatchPlan& plan, int window) const {

@@ -61,15 +61,9 @@ class GqaAttention {
                int layer, const float* x, float* y);
 
  private:
-  /// Rows [begin, end) of a piece's tokens x group that read one key-value head.
-  struct Task {
-    uint32_t piece, kv_head, begin, end;
-  };
-
   void make_rows(const Compute& compute, const GqaWeights& weights, const BatchPlan& plan, PagedCache& cache,
                  int layer, const float* x);
   void finish_head(const Kernels& kernels, size_t token, const std::vector<float>& norm, float* head) const;
-  void cut_tasks(const BatchPlan& plan, size_t members);
   double score_work(const BatchPlan& plan, int window) const;
 
   GqaShape shape_;
@@ -78,7 +72,7 @@ class GqaAttention {
   RopeTable rope_;
   Activations activations_;
   std::vector<RowScratch> members_;
-  std::vector<Task> tasks_;
+  RowTasks tasks_;
   std::vector<float> q_, k_,
       v_;                     ///< {tokens, heads, key}, {tokens, kv_heads, key}, {tokens, kv_heads, value}
   std::vector<float> heads_;  ///< {tokens, heads, value}

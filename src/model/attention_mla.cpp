@@ -19,7 +19,12 @@ bool absorbing_is_cheaper(const MlaShape& shape, int position, size_t count) {
 
 MlaAttention::MlaAttention(const MlaShape& shape, const RopeParams& rope, uint64_t hidden, float eps,
                            size_t max_tokens, int members)
-    : shape_(shape), hidden_(hidden), eps_(eps), rope_(rope, max_tokens), members_(members) {
+    : shape_(shape),
+      hidden_(hidden),
+      eps_(eps),
+      rope_(rope, max_tokens),
+      members_(members),
+      tasks_(1, shape.heads, max_tokens) {
   const size_t heads = shape.heads, rank = shape.kv_rank;
   activations_.reserve(max_tokens, std::max({size_t{hidden}, size_t(shape.q_rank), heads * shape.v}));
   for (Member& member : members_) {
@@ -32,7 +37,7 @@ MlaAttention::MlaAttention(const MlaShape& shape, const RopeParams& rope, uint64
     member.most.resize(max_tokens);
     member.sum.resize(max_tokens);
   }
-  tasks_.reserve(max_tokens * heads / (kRowChunk / 2) + max_tokens);
+  pieces_.reserve(max_tokens);
   q_a_.resize(max_tokens * shape.q_rank);
   q_.resize(max_tokens * heads * shape.qk());
   kv_.resize(max_tokens * shape.cache_row());
@@ -100,21 +105,6 @@ double MlaAttention::score_work(const BatchPlan& plan, bool absorbed) const {
 
 // ---- absorbed
 
-void MlaAttention::cut_row_tasks(const BatchPlan& plan, size_t members) {
-  const size_t heads = shape_.heads;
-  const bool few = plan.absorbed_tokens() * heads < kRowChunk * members;
-  const size_t chunk = few ? kRowChunk / 2 : kRowChunk;
-  tasks_.clear();
-  for (size_t p = 0; p < plan.pieces().size(); ++p) {
-    const Piece& piece = plan.pieces()[p];
-    if (!piece.absorbed) continue;
-    const size_t rows = piece.count * heads;
-    for (size_t row = 0; row < rows; row += chunk) {
-      tasks_.push_back({uint32_t(p), uint32_t(row), uint32_t(std::min(rows, row + chunk))});
-    }
-  }
-}
-
 void MlaAttention::attend_absorbed(const Compute& compute, const MlaWeights& weights, const BatchPlan& plan,
                                    const PagedCache& cache, int layer) {
   const Kernels& kernels = compute.kernels;
@@ -138,10 +128,11 @@ void MlaAttention::attend_absorbed(const Compute& compute, const MlaWeights& wei
     }
   });
 
-  cut_row_tasks(plan, compute.team.size());
-  parallel(compute.team, tasks_.size(), score_work(plan, true), [&](size_t begin, size_t end, int index) {
+  const std::span<const RowTask> tasks = tasks_.cut(plan, true, compute.team.size());
+  parallel(compute.team, tasks.size(), score_work(plan, true), [&](size_t begin, size_t end, int index) {
     for (size_t i = begin; i < end; ++i) {
-      const Piece& piece = plan.pieces()[tasks_[i].piece];
+      const RowTask& task = tasks[i];
+      const Piece& piece = plan.pieces()[task.piece];
       const QueryRows rows = {.sequence = piece.sequence,
                               .position = piece.position,
                               .heads = heads,
@@ -149,7 +140,7 @@ void MlaAttention::attend_absorbed(const Compute& compute, const MlaWeights& wei
                               .query_stride = heads * row,
                               .out = latent_.data() + piece.first * heads * rank,
                               .out_stride = heads * rank};
-      attend_rows(kernels, cache, layer, shape_.latent_slice(), rows, tasks_[i].begin, tasks_[i].end,
+      attend_rows(kernels, cache, layer, shape_.latent_slice(), rows, task.begin, task.end,
                   members_[index].rows);
     }
   });
@@ -170,16 +161,15 @@ void MlaAttention::attend_absorbed(const Compute& compute, const MlaWeights& wei
 void MlaAttention::attend_decompressed(const Compute& compute, const MlaWeights& weights,
                                        const BatchPlan& plan, const PagedCache& cache, int layer) {
   const size_t heads = shape_.heads;
-  tasks_.clear();
-  for (size_t p = 0; p < plan.pieces().size(); ++p) {
-    if (!plan.pieces()[p].absorbed) tasks_.push_back({uint32_t(p), 0, 0});
+  pieces_.clear();
+  for (const Piece& piece : plan.pieces()) {
+    if (!piece.absorbed) pieces_.push_back(&piece);
   }
-  parallel(compute.team, tasks_.size() * heads, score_work(plan, false),
+  parallel(compute.team, pieces_.size() * heads, score_work(plan, false),
            [&](size_t begin, size_t end, int index) {
              for (size_t i = begin; i < end; ++i) {
-               const Piece& piece = plan.pieces()[tasks_[i / heads].piece];
-               decompressed_head(compute.kernels, weights, piece, static_cast<int>(i % heads), cache, layer,
-                                 members_[index]);
+               decompressed_head(compute.kernels, weights, *pieces_[i / heads], static_cast<int>(i % heads),
+                                 cache, layer, members_[index]);
              }
            });
 }

@@ -75,10 +75,6 @@ class MlaAttention {
  private:
   static constexpr size_t kBlock = kKeyBlock;
 
-  /// One task of the absorbed way: rows [begin, end) of a piece's tokens x heads.
-  struct RowTask {
-    uint32_t piece, begin, end;
-  };
   struct Member {
     Activations activations;
     RowScratch rows;               ///< of the absorbed way; what follows is the decompressed way's
@@ -91,7 +87,6 @@ class MlaAttention {
 
   void make_queries_and_rows(const Compute& compute, const MlaWeights& weights, const BatchPlan& plan,
                              PagedCache& cache, int layer, const float* x);
-  void cut_row_tasks(const BatchPlan& plan, size_t members);
   void attend_absorbed(const Compute& compute, const MlaWeights& weights, const BatchPlan& plan,
                        const PagedCache& cache, int layer);
   void attend_decompressed(const Compute& compute, const MlaWeights& weights, const BatchPlan& plan,
@@ -108,13 +103,14 @@ class MlaAttention {
   RopeTable rope_;
   Activations activations_;
   std::vector<Member> members_;
-  std::vector<RowTask> tasks_;
-  std::vector<float> q_a_;         ///< {tokens, q_rank}
-  std::vector<float> q_;           ///< {tokens, heads, qk}
-  std::vector<float> kv_;          ///< {tokens, kv_rank + rope}
-  std::vector<float> absorbed_q_;  ///< {tokens, heads, cache_row}
-  std::vector<float> latent_;      ///< {tokens, heads, kv_rank}: attention's result in the latent space
-  std::vector<float> heads_;       ///< {tokens, heads, v}
+  RowTasks tasks_;                    ///< of the absorbed way
+  std::vector<const Piece*> pieces_;  ///< of the decompressed way
+  std::vector<float> q_a_;            ///< {tokens, q_rank}
+  std::vector<float> q_;              ///< {tokens, heads, qk}
+  std::vector<float> kv_;             ///< {tokens, kv_rank + rope}
+  std::vector<float> absorbed_q_;     ///< {tokens, heads, cache_row}
+  std::vector<float> latent_;         ///< {tokens, heads, kv_rank}: attention's result in the latent space
+  std::vector<float> heads_;          ///< {tokens, heads, v}
 };
 
 }  // namespace tern

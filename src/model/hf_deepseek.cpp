@@ -1,6 +1,8 @@
 // DeepSeek-V2 and V3 checkpoints, and what shares their block.
 #include <fmt/format.h>
 
+#include <algorithm>
+
 #include "base/checked.h"
 #include "base/error.h"
 #include "model/hf_families.h"
@@ -13,6 +15,19 @@ struct Sizes {
   uint64_t layers, dense_layers, drafts;
   uint64_t dense_ff, expert_ff, experts, shared;
 };
+
+/// How many layers have no experts: they come first. GLM names the kind of every layer instead.
+uint64_t dense_layers(const HfConfig& config, uint64_t layers) {
+  const std::vector<std::string> kinds = config.strings("mlp_layer_types");
+  if (kinds.empty()) return std::min(layers, config.uint_or("first_k_dense_replace", 0));
+  const auto sparse = std::ranges::find(kinds, "sparse");
+  const auto all = [](auto begin, auto end, const char* kind) {
+    return std::all_of(begin, end, [kind](const std::string& other) { return other == kind; });
+  };
+  if (kinds.size() != layers || !all(kinds.begin(), sparse, "dense") || !all(sparse, kinds.end(), "sparse"))
+    config.refuse("mlp_layer_types", "tern runs dense layers, then sparse ones");
+  return static_cast<uint64_t>(sparse - kinds.begin());
+}
 
 Sizes read_sizes(HfAssembly& from, bool v3) {
   const HfConfig& config = from.config();
@@ -27,7 +42,7 @@ Sizes read_sizes(HfAssembly& from, bool v3) {
   s.layers = config.get_uint("num_hidden_layers");
   s.dense_ff = config.get_uint("intermediate_size");
   s.experts = config.uint_or("n_routed_experts", 0);
-  s.dense_layers = s.experts > 0 ? std::min(s.layers, config.uint_or("first_k_dense_replace", 0)) : s.layers;
+  s.dense_layers = s.experts > 0 ? dense_layers(config, s.layers) : s.layers;
   s.expert_ff = config.uint_or("moe_intermediate_size", s.dense_ff, 1);
   s.shared = config.uint_or("n_shared_experts", 0);
   // Exports of transformers leave these layers out and still count them.

@@ -2,11 +2,10 @@
 #include <gtest/gtest.h>
 
 #include <algorithm>
-#include <cstring>
-#include <functional>
 
-#include "files/safetensors.h"
+#include "model/hf_folder.h"
 #include "tests/expect_error.h"
+#include "tests/model/changed_file.h"
 #include "tests/model/oracles.h"
 #include "tests/model/runner.h"
 
@@ -42,17 +41,13 @@ Drafted run(Model& model, std::span<const int32_t> tokens, size_t piece) {
   return result;
 }
 
-std::vector<float> reference() {
-  const auto dump = SafetensorsFile::open(TERN_SOURCE_DIR "/tests/model/oracles/dumps/v3_draft.safetensors");
-  const SafeTensor& tensor = dump.tensor("draft_logits");
-  std::vector<float> values(tensor.data.size() / sizeof(float));
-  std::memcpy(values.data(), tensor.data.data(), tensor.data.size());
-  return values;
+std::vector<float> reference(const char* tensor) {
+  return dumped<float>(SafetensorsFile::open(dump_path("v3_draft.safetensors")), tensor);
 }
 
 TEST(Draft, SaysWhatThePaperSays) {
   const Oracle oracle = read_oracle("v3_draft");
-  const std::vector<float> expected = reference();
+  const std::vector<float> expected = reference("draft_logits");
   for (const Isa isa : kAllIsas) {
     if (!isa_available(isa)) continue;
     for (const AttentionPath path : {AttentionPath::absorbed, AttentionPath::decompressed}) {
@@ -69,6 +64,15 @@ TEST(Draft, SaysWhatThePaperSays) {
       }
     }
   }
+}
+
+TEST(Draft, OfAFolderSaysTheSame) {
+  const Oracle oracle = read_oracle("v3_draft");
+  const auto model = load_model(open_hf_folder(dump_path("v3_draft")),
+                                {.isa = Isa::scalar, .threads = 2, .max_batch = 64, .draft = true});
+  const Drafted drafted = run(*model, oracle.tokens, 64);
+  EXPECT_LE(relative_error(drafted.logits, oracle.bf16_logits), 1e-4);
+  EXPECT_LE(relative_error(drafted.draft, reference("bf16_draft_logits")), 1e-4);
 }
 
 TEST(Draft, AskingForStatesChangesNoLogit) {
@@ -129,42 +133,33 @@ TEST(Draft, IsLoadedWhereAskedForOnly) {
   }
 }
 
-/// The file with one tensor changed.
-GgufFile changed(const GgufFile& file, const std::string& name,
-                 const std::function<void(GgufTensor&)>& change) {
-  std::vector<GgufTensor> tensors = file.tensors();
-  for (GgufTensor& tensor : tensors) {
-    if (tensor.name == name) change(tensor);
-  }
-  return GgufFile::assemble("changed", file.metadata(), std::move(tensors), std::make_shared<GgufFile>(file));
+/// The file with one tensor under another name.
+GgufFile with_name(const GgufFile& file, const std::string& from, const std::string& to) {
+  return changed(file, [&](FileParts& parts) { parts.tensor(from).name = to; });
 }
 
 TEST(Draft, ItsTensorsAreHeldToTheirShape) {
   const Oracle oracle = read_oracle("v3_draft");
-  const GgufFile renamed = changed(oracle.file, "blk.2.nextn.eh_proj.weight",
-                                   [](GgufTensor& tensor) { tensor.name = "blk.2.nextn.other.weight"; });
+  const GgufFile renamed = with_name(oracle.file, "blk.2.nextn.eh_proj.weight", "blk.2.nextn.other.weight");
   EXPECT_NO_THROW(load_model(renamed, {}));
   expect_error(ErrorKind::bad_input, {"changed", "blk.2.nextn.eh_proj.weight"},
                [&] { load_model(renamed, {.draft = true}); });
-  const GgufFile extra = changed(oracle.file, "blk.2.nextn.shared_head_norm.weight",
-                                 [](GgufTensor& tensor) { tensor.name = "blk.2.nextn.other.weight"; });
+  const GgufFile extra =
+      with_name(oracle.file, "blk.2.nextn.shared_head_norm.weight", "blk.2.nextn.other.weight");
   expect_error(ErrorKind::unsupported, {"changed", "blk.2.nextn.other.weight"},
                [&] { load_model(extra, {.draft = true}); });
 }
 
 /// The file with a table of the draft layer's own: the model's but for row 3, which is zero.
 GgufFile with_table(const GgufFile& file, const std::string& name, const std::string& original, bool copy) {
-  std::vector<GgufTensor> tensors = file.tensors();
-  GgufTensor table = file.tensor(original);
-  table.name = name;
-  const auto own = table.data;
-  const size_t row = table.dims[0] * sizeof(float);
-  table.make = [own, row, copy](std::span<std::byte> to) {
-    std::copy(own.begin(), own.end(), to.begin());
-    if (!copy) std::fill_n(to.begin() + 3 * row, row, std::byte{0});
-  };
-  tensors.push_back(table);
-  return GgufFile::assemble("tables", file.metadata(), std::move(tensors), std::make_shared<GgufFile>(file));
+  return changed(file, [&](FileParts& parts) {
+    GgufTensor table = parts.tensor(original);
+    table.name = name;
+    set_values(table, DType::f32, [row = table.dims[0], copy](std::span<float> values) {
+      if (!copy) std::ranges::fill(values.subspan(3 * row, row), 0.0f);
+    });
+    parts.tensors.push_back(table);
+  });
 }
 
 TEST(Draft, MayBringAnEmbeddingOrAHeadOfItsOwn) {

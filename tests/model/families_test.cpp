@@ -4,12 +4,12 @@
 
 #include <algorithm>
 #include <cmath>
-#include <cstring>
 #include <limits>
 #include <optional>
 
 #include "base/rng.h"
 #include "tests/expect_error.h"
+#include "tests/model/changed_file.h"
 #include "tests/model/oracles.h"
 #include "tests/model/runner.h"
 
@@ -76,21 +76,14 @@ TEST_P(Families, AloneOrAmongStrangers) {
   }
 }
 
-/// A copy of the file with some bytes of one tensor written over.
+/// The file with a token whose embedding is no number.
 GgufFile with_poisoned_token(const GgufFile& file, int32_t token) {
-  std::vector<GgufTensor> tensors = file.tensors();
-  for (GgufTensor& tensor : tensors) {
-    if (tensor.name != "token_embd.weight") continue;
-    const auto own = tensor.data;
-    const size_t row = tensor.dims[0];
-    tensor.make = [own, row, token](std::span<std::byte> to) {
-      std::memcpy(to.data(), own.data(), own.size());
-      const std::vector<float> poison(row, std::numeric_limits<float>::quiet_NaN());
-      std::memcpy(to.data() + token * row * sizeof(float), poison.data(), row * sizeof(float));
-    };
-  }
-  return GgufFile::assemble("poisoned", file.metadata(), std::move(tensors),
-                            std::make_shared<GgufFile>(file));
+  return changed(file, [&](FileParts& parts) {
+    GgufTensor& table = parts.tensor("token_embd.weight");
+    set_values(table, DType::f32, [row = table.dims[0], token](std::span<float> values) {
+      std::ranges::fill(values.subspan(token * row, row), std::numeric_limits<float>::quiet_NaN());
+    });
+  });
 }
 
 TEST_P(Families, WhatComesLaterOrElsewhereCannotSpoilAToken) {
@@ -114,23 +107,19 @@ TEST(Window, AQuerySeesAsManyKeysAsItHolds) {
   // gpt-oss cut down to its first layer, which has a window of nine: a token is felt by the eight behind it,
   // and no further.
   const Oracle oracle = read_oracle("gpt_oss");
-  auto keys = oracle.file.metadata();
-  for (auto& [key, value] : keys) {
-    if (key == "gpt-oss.block_count") value = uint64_t{1};
-  }
-  std::vector<GgufTensor> tensors = oracle.file.tensors();
-  std::erase_if(tensors, [](const GgufTensor& t) {
-    return t.name.starts_with("blk.1.") || t.name.starts_with("blk.2.");
+  const GgufFile file = changed(oracle.file, [](FileParts& parts) {
+    parts.set("gpt-oss.block_count", uint64_t{1});
+    std::erase_if(parts.tensors, [](const GgufTensor& t) {
+      return t.name.starts_with("blk.1.") || t.name.starts_with("blk.2.");
+    });
   });
-  const auto file = GgufFile::assemble("one layer", std::move(keys), std::move(tensors),
-                                       std::make_shared<GgufFile>(oracle.file));
   const auto model = load_model(file, {.max_batch = 128});
-  const size_t vocab = 64, changed = 30;
+  const size_t vocab = 64, at = 30;
   std::vector<int32_t> other = oracle.tokens;
-  other[changed] = (other[changed] + 1) % 64;
+  other[at] = (other[at] + 1) % 64;
   const std::vector<float> a = run_fresh(*model, oracle.tokens, 128), b = run_fresh(*model, other, 128);
   for (size_t position = 0; position < oracle.tokens.size(); ++position) {
-    const bool felt = position >= changed && position < changed + 9;
+    const bool felt = position >= at && position < at + 9;
     EXPECT_NE(same_bits(std::span(a).subspan(position * vocab, vocab),
                         std::span(b).subspan(position * vocab, vocab)),
               felt)
@@ -151,12 +140,9 @@ class Lacking : public testing::TestWithParam<Lack> {};
 TEST_P(Lacking, IsRefusedByName) {
   const Lack& lack = GetParam();
   const Oracle oracle = read_oracle(lack.file);
-  std::vector<GgufTensor> tensors = oracle.file.tensors();
-  ASSERT_EQ(std::erase_if(tensors, [&](const GgufTensor& t) { return t.name == lack.tensor; }), 1u);
-  const auto file = GgufFile::assemble("lacking", oracle.file.metadata(), std::move(tensors),
-                                       std::make_shared<GgufFile>(oracle.file));
-  expect_error(ErrorKind::bad_input, {"lacking", lack.tensor}, [&] { load_model(file, {}); });
-  expect_error(ErrorKind::bad_input, {"lacking", lack.tensor}, [&] { measure_model(file); });
+  const GgufFile file = changed(oracle.file, [&](FileParts& parts) { parts.erase_tensor(lack.tensor); });
+  expect_error(ErrorKind::bad_input, {"changed", lack.tensor}, [&] { load_model(file, {}); });
+  expect_error(ErrorKind::bad_input, {"changed", lack.tensor}, [&] { measure_model(file); });
 }
 
 INSTANTIATE_TEST_SUITE_P(Tensors, Lacking,
@@ -186,13 +172,9 @@ class SpoiltKeys : public testing::TestWithParam<Spoilt> {};
 TEST_P(SpoiltKeys, AreRefusedByName) {
   const Spoilt& test = GetParam();
   const Oracle oracle = read_oracle(test.file);
-  auto keys = oracle.file.metadata();
-  std::erase_if(keys, [&](const auto& entry) { return entry.first == test.key; });
-  if (test.value) keys.emplace_back(test.key, *test.value);
-  const auto file = GgufFile::assemble("spoilt", std::move(keys), oracle.file.tensors(),
-                                       std::make_shared<GgufFile>(oracle.file));
-  expect_error(test.kind, {"spoilt", test.key}, [&] { load_model(file, {}); });
-  expect_error(test.kind, {"spoilt", test.key}, [&] { measure_model(file); });
+  const GgufFile file = changed(oracle.file, [&](FileParts& parts) { parts.set(test.key, test.value); });
+  expect_error(test.kind, {"changed", test.key}, [&] { load_model(file, {}); });
+  expect_error(test.kind, {"changed", test.key}, [&] { measure_model(file); });
 }
 
 INSTANTIATE_TEST_SUITE_P(
@@ -221,12 +203,9 @@ INSTANTIATE_TEST_SUITE_P(
 
 TEST(Keys, ArraysOfOneValueALayerCountAsThatValue) {
   const Oracle oracle = read_oracle("llama3");
-  auto keys = oracle.file.metadata();
-  for (auto& [key, value] : keys) {
-    if (key == "llama.attention.head_count_kv") value = std::vector<int64_t>{2, 2};
-  }
-  const auto file = GgufFile::assemble("arrays", std::move(keys), oracle.file.tensors(),
-                                       std::make_shared<GgufFile>(oracle.file));
+  const GgufFile file = changed(oracle.file, [](FileParts& parts) {
+    parts.set("llama.attention.head_count_kv", std::vector<int64_t>{2, 2});
+  });
   const auto model = load_model(file, {.max_batch = 128});
   EXPECT_LE(relative_error(run_fresh(*model, oracle.tokens, 128), oracle.logits), 1e-4);
 }
@@ -234,15 +213,12 @@ TEST(Keys, ArraysOfOneValueALayerCountAsThatValue) {
 TEST(Divisors, MustBePositiveAndAsManyAsPairs) {
   const Oracle oracle = read_oracle("llama3");
   for (const bool too_many : {true, false}) {
-    std::vector<GgufTensor> tensors = oracle.file.tensors();
-    for (GgufTensor& tensor : tensors) {
-      if (tensor.name != "rope_freqs.weight") continue;
-      if (too_many) tensor.dims[0] += 1;
-      tensor.make = [](std::span<std::byte> to) { std::fill(to.begin(), to.end(), std::byte{0}); };
-    }
-    const auto file = GgufFile::assemble("spoilt", oracle.file.metadata(), std::move(tensors),
-                                         std::make_shared<GgufFile>(oracle.file));
-    expect_error(ErrorKind::bad_input, {"spoilt", "rope_freqs.weight"}, [&] { load_model(file, {}); });
+    const GgufFile file = changed(oracle.file, [&](FileParts& parts) {
+      GgufTensor& divisors = parts.tensor("rope_freqs.weight");
+      set_values(divisors, DType::f32, [](std::span<float> values) { std::ranges::fill(values, 0.0f); });
+      if (too_many) divisors.dims[0] += 1;
+    });
+    expect_error(ErrorKind::bad_input, {"changed", "rope_freqs.weight"}, [&] { load_model(file, {}); });
   }
 }
 

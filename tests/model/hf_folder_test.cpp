@@ -409,6 +409,7 @@ TEST(HfFolder, SwitchesThatChangeTheNumbersAreRefusedByName) {
       {tiny_deepseek_v3, "scoring_func", "softmax"},
       {tiny_deepseek_v3, "topk_method", "greedy"},
       {tiny_deepseek_v3, "moe_layer_freq", 2},
+      {tiny_deepseek_v3, "mlp_layer_types", {"sparse", "dense"}},
       {tiny_deepseek_v3, "index_topk", 2048},
       {tiny_deepseek_v2, "norm_topk_prob", true},
       {tiny_deepseek_v2, "topk_method", "noaux_tc"},

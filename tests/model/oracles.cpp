@@ -1,25 +1,10 @@
 #include "tests/model/oracles.h"
 
-#include <cstring>
-
-#include "files/safetensors.h"
-
 namespace tern {
 
-namespace {
-
-std::string path_of(const std::string& file) {
-  return TERN_SOURCE_DIR "/tests/model/oracles/dumps/" + file;
+std::string dump_path(const std::string& name) {
+  return TERN_SOURCE_DIR "/tests/model/oracles/dumps/" + name;
 }
-
-template <typename T>
-std::vector<T> values(const SafeTensor& tensor) {
-  std::vector<T> result(tensor.data.size() / sizeof(T));
-  std::memcpy(result.data(), tensor.data.data(), tensor.data.size());
-  return result;
-}
-
-}  // namespace
 
 std::vector<std::string> oracle_names() {
   return {"v3",
@@ -32,6 +17,7 @@ std::vector<std::string> oracle_names() {
           "paper_negative_bias",
           "llama2",
           "llama3",
+          "llama_tied_linear",
           "llama_tied_linear_bias",
           "mistral",
           "qwen2",
@@ -39,18 +25,19 @@ std::vector<std::string> oracle_names() {
           "qwen3",
           "qwen3moe",
           "gpt_oss",
-          "v3_draft"};
+          "v3_draft",
+          "glm4_lite"};
 }
 
 Oracle read_oracle(const std::string& name) {
-  const SafetensorsFile dump = SafetensorsFile::open(path_of(name + ".safetensors"));
+  const auto dump = SafetensorsFile::open(dump_path(name + ".safetensors"));
   const bool sparse = dump.tensors().contains("bf16_experts");
   return {name,
-          values<int32_t>(dump.tensor("tokens")),
-          values<float>(dump.tensor("logits")),
-          values<float>(dump.tensor("bf16_logits")),
-          sparse ? values<int32_t>(dump.tensor("bf16_experts")) : std::vector<int32_t>(),
-          GgufFile::open(path_of(name + ".gguf"))};
+          dumped<int32_t>(dump, "tokens"),
+          dumped<float>(dump, "logits"),
+          dumped<float>(dump, "bf16_logits"),
+          sparse ? dumped<int32_t>(dump, "bf16_experts") : std::vector<int32_t>(),
+          GgufFile::open(dump_path(name + ".gguf"))};
 }
 
 }  // namespace tern

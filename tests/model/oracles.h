@@ -1,10 +1,12 @@
-// the committed dumps of make_dumps.py and make_family_dumps.py: a tiny model and what its logits must be.
+// The committed dumps of make_dumps.py and make_family_dumps.py: a tiny model and what its logits must be.
 #pragma once
 
+#include <cstring>
 #include <string>
 #include <vector>
 
 #include "files/gguf.h"
+#include "files/safetensors.h"
 
 namespace tern {
 
@@ -18,6 +20,17 @@ struct Oracle {
   std::vector<int32_t> bf16_experts;
   GgufFile file;
 };
+
+/// A file or folder of oracles/dumps/.
+std::string dump_path(const std::string& name);
+/// The values of one tensor of a dump.
+template <typename T>
+std::vector<T> dumped(const SafetensorsFile& dump, const std::string& tensor) {
+  const auto bytes = dump.tensor(tensor).data;
+  std::vector<T> values(bytes.size() / sizeof(T));
+  std::memcpy(values.data(), bytes.data(), bytes.size());
+  return values;
+}
 
 std::vector<std::string> oracle_names();
 Oracle read_oracle(const std::string& name);

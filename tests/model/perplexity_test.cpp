@@ -4,57 +4,26 @@
 #include <gtest/gtest.h>
 
 #include <cmath>
-#include <cstring>
-#include <map>
 #include <memory>
-#include <set>
 
-#include "files/safetensors.h"
+#include "tests/model/changed_file.h"
+#include "tests/model/oracles.h"
 #include "tests/model/runner.h"
 
 namespace tern {
 namespace {
 
-template <typename T>
-std::vector<T> values(const SafetensorsFile& dump, const char* name) {
-  const auto bytes = dump.tensor(name).data;
-  std::vector<T> result(bytes.size() / sizeof(T));
-  std::memcpy(result.data(), bytes.data(), bytes.size());
-  return result;
-}
-
 /// The same weights as F32.
 GgufFile dequantised(const GgufFile& file) {
-  std::vector<GgufTensor> tensors = file.tensors();
-  for (GgufTensor& tensor : tensors) {
-    const DType type = tensor.dtype();
-    const auto own = tensor.data;
-    const uint64_t n = tensor.elements();
-    tensor.ggml_type = static_cast<uint32_t>(DType::f32);
-    tensor.make = [own, type, n](std::span<std::byte> to) {
-      std::vector<float> floats(n);
-      decode(type, own.data(), n, floats.data());
-      std::memcpy(to.data(), floats.data(), to.size());
-    };
-  }
-  return GgufFile::assemble(file.name(), file.metadata(), std::move(tensors),
-                            std::make_shared<GgufFile>(file));
+  return changed(file, [](FileParts& parts) {
+    for (GgufTensor& tensor : parts.tensors) set_values(tensor, DType::f32, [](std::span<float>) {});
+  });
 }
-
-class Routes final : public RouterObserver {
- public:
-  void on_route(int layer, const BatchToken& token, std::span<const int32_t> experts,
-                std::span<const float> /*weights*/) override {
-    auto& chosen = by_position[token.position];
-    for (const int32_t expert : experts) chosen.insert({layer, expert});
-  }
-  std::map<int, std::set<std::pair<int, int>>> by_position;
-};
 
 /// What a model says after each token of a sequence, and which experts it asks.
 struct Said {
   std::vector<float> logprobs;  ///< {tokens, vocab}
-  std::map<int, std::set<std::pair<int, int>>> experts;
+  Routes routes;
 };
 
 class Speaker {
@@ -64,8 +33,8 @@ class Speaker {
 
   size_t vocab() const { return model_->shape().vocab; }
   Said say(std::span<const int32_t> tokens) {
-    routes_.by_position.clear();
-    Said said{run_fresh(*model_, tokens, 256), routes_.by_position};
+    routes_.clear();
+    Said said{run_fresh(*model_, tokens, 256), routes_};
     for (size_t row = 0; row < said.logprobs.size(); row += vocab()) {
       double sum = 0;
       for (size_t v = row; v < row + vocab(); ++v) sum += std::exp(double{said.logprobs[v]});
@@ -100,7 +69,7 @@ void add(const Said& plain, const Said& typed, std::span<const int32_t> tokens, 
     sums.typed -= q[tokens[i + 1]];
     sums.tokens += 1;
     const int at = static_cast<int>(i);
-    if (plain.experts.contains(at) && plain.experts.at(at) != typed.experts.at(at)) continue;
+    if (plain.routes.at(at) != typed.routes.at(at)) continue;
     sums.same += 1;
     sums.kl += kl(p, q);
   }
@@ -109,10 +78,9 @@ void add(const Said& plain, const Said& typed, std::span<const int32_t> tokens, 
 class Perplexity : public testing::TestWithParam<const char*> {};
 
 TEST_P(Perplexity, IsTransformersOnTheSameText) {
-  const auto dump =
-      SafetensorsFile::open(TERN_SOURCE_DIR "/tests/model/oracles/dumps/perplexity.safetensors");
-  const auto tokens = values<int32_t>(dump, "tokens"), lengths = values<int32_t>(dump, "lengths");
-  const std::vector<float> expected = values<float>(dump, GetParam());
+  const auto dump = SafetensorsFile::open(dump_path("perplexity.safetensors"));
+  const auto tokens = dumped<int32_t>(dump, "tokens"), lengths = dumped<int32_t>(dump, "lengths");
+  const auto expected = dumped<float>(dump, GetParam());
   double reference = 0;
   for (const float value : expected) reference += value;
 

@@ -1,8 +1,12 @@
 #include "tests/model/runner.h"
 
+#include <gtest/gtest.h>
+
 #include <algorithm>
 #include <cmath>
 #include <cstring>
+#include <functional>
+#include <numeric>
 
 #include "base/error.h"
 
@@ -35,6 +39,37 @@ std::vector<float> run_sequence(Model& model, PagedCache& cache, SequenceId sequ
 std::vector<float> run_fresh(Model& model, std::span<const int32_t> tokens, int piece) {
   PagedCache cache = cache_for(model);
   return run_sequence(model, cache, 0, tokens, piece);
+}
+
+void Routes::on_route(int layer, const BatchToken& token, std::span<const int32_t> experts,
+                      std::span<const float> weights) {
+  std::vector<int32_t>& chosen = chosen_[layer][token.position];
+  chosen.assign(experts.begin(), experts.end());
+  std::sort(chosen.begin(), chosen.end());
+  for (const float weight : weights) EXPECT_GT(weight, 0);
+}
+
+std::vector<int32_t> Routes::all() const {
+  std::vector<int32_t> result;
+  for (const auto& [layer, tokens] : chosen_) {
+    for (const auto& [position, experts] : tokens)
+      result.insert(result.end(), experts.begin(), experts.end());
+  }
+  return result;
+}
+
+std::vector<int32_t> Routes::at(int position) const {
+  std::vector<int32_t> result;
+  for (const auto& [layer, tokens] : chosen_) {
+    const std::vector<int32_t>& experts = tokens.at(position);
+    result.insert(result.end(), experts.begin(), experts.end());
+  }
+  return result;
+}
+
+size_t count_same(std::span<const int32_t> a, std::span<const int32_t> b) {
+  if (a.size() != b.size()) fail(ErrorKind::internal, "test: {} experts beside {}", a.size(), b.size());
+  return std::inner_product(a.begin(), a.end(), b.begin(), size_t{0}, std::plus<>(), std::equal_to<>());
 }
 
 double relative_error(std::span<const float> a, std::span<const float> b) {

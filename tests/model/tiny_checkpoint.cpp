@@ -49,19 +49,29 @@ void add_norms(TinyCheckpoint& to, const std::string& layer) {
   to.add(layer + "post_attention_layernorm.weight", {number(to, "hidden_size")});
 }
 
-void add_attention(TinyCheckpoint& to, const std::string& layer, uint64_t width, bool bias,
-                   bool output_bias) {
-  const uint64_t hidden = number(to, "hidden_size"), heads = number(to, "num_attention_heads");
-  const std::string attention = layer + "self_attn.";
-  const std::pair<const char*, uint64_t> projections[] = {{"q", heads * width},
-                                                          {"k", number(to, "num_key_value_heads") * width},
-                                                          {"v", number(to, "num_key_value_heads") * width}};
+uint64_t head_width(const TinyCheckpoint& c) {
+  return c.config.value("head_dim", number(c, "hidden_size") / number(c, "num_attention_heads"));
+}
+
+/// What a family's attention has beside its matrices.
+struct Extras {
+  bool bias = false, output_bias = false, norms = false;
+};
+
+void add_attention(TinyCheckpoint& to, const std::string& attention, const Extras& extras) {
+  const uint64_t hidden = number(to, "hidden_size"), width = head_width(to);
+  const uint64_t q = number(to, "num_attention_heads") * width,
+                 kv = number(to, "num_key_value_heads") * width;
+  const std::pair<const char*, uint64_t> projections[] = {{"q", q}, {"k", kv}, {"v", kv}};
   for (const auto& [part, rows] : projections) {
     to.add(attention + part + "_proj.weight", {rows, hidden});
-    if (bias) to.add(attention + part + "_proj.bias", {rows});
+    if (extras.bias) to.add(attention + part + "_proj.bias", {rows});
   }
-  to.add(attention + "o_proj.weight", {hidden, heads * width});
-  if (output_bias) to.add(attention + "o_proj.bias", {hidden});
+  to.add(attention + "o_proj.weight", {hidden, q});
+  if (extras.output_bias) to.add(attention + "o_proj.bias", {hidden});
+  if (!extras.norms) return;
+  to.add(attention + "q_norm.weight", {width});
+  to.add(attention + "k_norm.weight", {width});
 }
 
 TinyCheckpoint llama_like(const char* architecture) {
@@ -80,24 +90,26 @@ TinyCheckpoint llama_like(const char* architecture) {
   return c;
 }
 
-void fill_llama_like(TinyCheckpoint& c, uint64_t width, bool bias) {
+/// Two layers, whose feed-forward nets `add_feed_forward` adds under a prefix.
+template <typename AddFeedForward>
+void fill(TinyCheckpoint& c, const Extras& extras, AddFeedForward add_feed_forward) {
   add_embeddings(c);
   for (int i = 0; i < 2; ++i) {
     const std::string layer = fmt::format("model.layers.{}.", i);
     add_norms(c, layer);
-    add_attention(c, layer, width, bias, false);
+    add_attention(c, layer + "self_attn.", extras);
+    add_feed_forward(c, layer + "mlp.");
   }
 }
 
-void add_feed_forwards(TinyCheckpoint& c) {
-  for (int i = 0; i < 2; ++i) add_gated(c, fmt::format("model.layers.{}.mlp.", i), 24);
+void fill_dense(TinyCheckpoint& c, const Extras& extras) {
+  fill(c, extras, [](TinyCheckpoint& to, const std::string& mlp) {
+    add_gated(to, mlp, number(to, "intermediate_size"));
+  });
 }
 
-void add_head_norms(TinyCheckpoint& c, uint64_t width) {
-  for (int i = 0; i < 2; ++i) {
-    c.add(fmt::format("model.layers.{}.self_attn.q_norm.weight", i), {width});
-    c.add(fmt::format("model.layers.{}.self_attn.k_norm.weight", i), {width});
-  }
+void add_experts(TinyCheckpoint& c, const std::string& mlp, int experts, uint64_t ff) {
+  for (int e = 0; e < experts; ++e) add_gated(c, fmt::format("{}experts.{}.", mlp, e), ff);
 }
 
 void add_gpt_oss_experts(TinyCheckpoint& c, const std::string& prefix, bool blocks) {
@@ -138,7 +150,7 @@ void add_mla(TinyCheckpoint& c, const std::string& attention, bool query_rank) {
 void add_moe(TinyCheckpoint& c, const std::string& mlp, bool bias) {
   c.add(mlp + "gate.weight", {4, 32});
   if (bias) c.add(mlp + "gate.e_score_correction_bias", {4});
-  for (int e = 0; e < 4; ++e) add_gated(c, fmt::format("{}experts.{}.", mlp, e), 10);
+  add_experts(c, mlp, 4, 10);
   add_gated(c, mlp + "shared_experts.", 20);
 }
 
@@ -241,8 +253,7 @@ std::vector<float> floats_of(const GgufTensor& tensor) {
 
 TinyCheckpoint tiny_llama() {
   TinyCheckpoint c = llama_like("LlamaForCausalLM");
-  fill_llama_like(c, 4, false);
-  add_feed_forwards(c);
+  fill_dense(c, {});
   return c;
 }
 
@@ -250,25 +261,21 @@ TinyCheckpoint tiny_mistral() {
   TinyCheckpoint c = llama_like("MistralForCausalLM");
   c.config["head_dim"] = 6;
   c.config["sliding_window"] = nullptr;
-  fill_llama_like(c, 6, false);
-  add_feed_forwards(c);
+  fill_dense(c, {});
   return c;
 }
 
 TinyCheckpoint tiny_qwen2() {
   TinyCheckpoint c = llama_like("Qwen2ForCausalLM");
   c.config["tie_word_embeddings"] = true;
-  fill_llama_like(c, 4, true);
-  add_feed_forwards(c);
+  fill_dense(c, {.bias = true});
   return c;
 }
 
 TinyCheckpoint tiny_qwen3() {
   TinyCheckpoint c = llama_like("Qwen3ForCausalLM");
   c.config["head_dim"] = 6;
-  fill_llama_like(c, 6, false);
-  add_head_norms(c, 6);
-  add_feed_forwards(c);
+  fill_dense(c, {.norms = true});
   return c;
 }
 
@@ -281,13 +288,10 @@ TinyCheckpoint tiny_qwen3moe() {
                    {"norm_topk_prob", true},
                    {"decoder_sparse_step", 1},
                    {"mlp_only_layers", nlohmann::json::array()}});
-  fill_llama_like(c, 6, false);
-  add_head_norms(c, 6);
-  for (int i = 0; i < 2; ++i) {
-    const std::string mlp = fmt::format("model.layers.{}.mlp.", i);
-    c.add(mlp + "gate.weight", {3, 16});
-    for (int e = 0; e < 3; ++e) add_gated(c, fmt::format("{}experts.{}.", mlp, e), 8);
-  }
+  fill(c, {.norms = true}, [](TinyCheckpoint& to, const std::string& mlp) {
+    to.add(mlp + "gate.weight", {3, 16});
+    add_experts(to, mlp, 3, 8);
+  });
   return c;
 }
 
@@ -306,16 +310,12 @@ TinyCheckpoint tiny_gpt_oss(bool blocks) {
                               {"beta_fast", 32.0},   {"beta_slow", 1.0},
                               {"truncate", false},   {"original_max_position_embeddings", 4096}};
   if (blocks) c.config["quantization_config"] = {{"quant_method", "mxfp4"}};
-  add_embeddings(c);
-  for (int i = 0; i < 2; ++i) {
-    const std::string layer = fmt::format("model.layers.{}.", i);
-    add_norms(c, layer);
-    add_attention(c, layer, 8, true, true);
-    c.add(layer + "self_attn.sinks", {4}, "BF16");
-    c.add(layer + "mlp.router.weight", {3, 64}, "BF16");
-    c.add(layer + "mlp.router.bias", {3}, "BF16");
-    add_gpt_oss_experts(c, layer + "mlp.experts.", blocks);
-  }
+  fill(c, {.bias = true, .output_bias = true}, [blocks](TinyCheckpoint& to, const std::string& mlp) {
+    to.add(mlp + "router.weight", {3, 64}, "BF16");
+    to.add(mlp + "router.bias", {3}, "BF16");
+    add_gpt_oss_experts(to, mlp + "experts.", blocks);
+  });
+  for (int i = 0; i < 2; ++i) c.add(fmt::format("model.layers.{}.self_attn.sinks", i), {4}, "BF16");
   return c;
 }
 

@@ -6,7 +6,6 @@
 
 #include <algorithm>
 #include <cmath>
-#include <map>
 
 #include "base/rng.h"
 #include "tests/model/runner.h"
@@ -14,16 +13,6 @@
 
 namespace tern {
 namespace {
-
-class Routes final : public RouterObserver {
- public:
-  void on_route(int layer, const BatchToken& token, std::span<const int32_t> experts,
-                std::span<const float> weights) override {
-    chosen[{layer, token.position}] = {experts.begin(), experts.end()};
-    for (const float weight : weights) EXPECT_GT(weight, 0);
-  }
-  std::map<std::pair<int, int>, std::vector<int32_t>> chosen;
-};
 
 struct Outcome {
   std::vector<float> logits;
@@ -112,19 +101,12 @@ TEST_P(Types, SayWhatTheSameValuesInF32Say) {
       Outcome typed;
       run(file, isa, path, tokens, typed);
       const double kl = mean_kl(plain.logits, typed.logits, 48);
-      size_t same = 0;
-      for (const auto& [place, experts] : plain.routes.chosen) {
-        auto a = experts, b = typed.routes.chosen.at(place);
-        std::sort(a.begin(), a.end());
-        std::sort(b.begin(), b.end());
-        same += a == b;
-      }
+      const std::vector<int32_t> chosen = plain.routes.all();
+      const size_t all = chosen.size(), same = count_same(chosen, typed.routes.all());
       std::printf("%s, %s, %s: mean KL %.2g, same experts %zu of %zu\n", test.name,
                   std::string(isa_name(isa)).c_str(),
-                  path == AttentionPath::absorbed ? "absorbed" : "decompressed", kl, same,
-                  plain.routes.chosen.size());
+                  path == AttentionPath::absorbed ? "absorbed" : "decompressed", kl, same, all);
       EXPECT_LE(kl, test.most_kl);
-      const size_t all = plain.routes.chosen.size();
       // With BF16 matrices avx512_bf16 rounds activations as coarsely as Q8_0 does, so another model's ties
       // would be near for it.
       if (isa == Isa::avx512_bf16 && has_bf16) {

@@ -9,8 +9,8 @@
 #include <vector>
 
 #include "base/rng.h"
-#include "quant/types.h"
 #include "tests/expect_error.h"
+#include "tests/quant/coding.h"
 #include "tests/quant/definition.h"
 
 namespace tern::test {
@@ -29,18 +29,6 @@ const float kInf = std::numeric_limits<float>::infinity();
 
 std::string name(DType type) {
   return std::string(traits(type).name);
-}
-
-std::vector<std::byte> encoded(DType type, const std::vector<float>& weights) {
-  std::vector<std::byte> bytes(row_bytes(type, weights.size()));
-  encode(type, weights.data(), weights.size(), bytes.data());
-  return bytes;
-}
-
-std::vector<float> decoded(DType type, const std::vector<std::byte>& bytes, size_t n) {
-  std::vector<float> weights(n);
-  decode(type, bytes.data(), n, weights.data());
-  return weights;
 }
 
 std::vector<float> round_trip(DType type, const std::vector<float>& weights) {

@@ -9,8 +9,9 @@
 
 #include "base/rng.h"
 #include "tests/expect_error.h"
+#include "tests/quant/coding.h"
 
-namespace tern {
+namespace tern::test {
 namespace {
 
 constexpr DType all_types[] = {DType::f32,  DType::f16,    DType::bf16,   DType::q4_0,
@@ -22,18 +23,6 @@ std::vector<float> random_weights(size_t n, uint64_t seed) {
   Rng rng(seed);
   std::vector<float> weights(n);
   for (float& w : weights) w = static_cast<float>((rng.uniform() - 0.5) * std::exp2(rng.between(-12, 4)));
-  return weights;
-}
-
-std::vector<std::byte> encoded(DType type, const std::vector<float>& weights) {
-  std::vector<std::byte> bytes(row_bytes(type, weights.size()));
-  encode(type, weights.data(), weights.size(), bytes.data());
-  return bytes;
-}
-
-std::vector<float> decoded(DType type, const std::vector<std::byte>& bytes, size_t n) {
-  std::vector<float> weights(n);
-  decode(type, bytes.data(), n, weights.data());
   return weights;
 }
 
@@ -190,4 +179,4 @@ TEST(Q8, RefusesWhatItCannotHold) {
 }
 
 }  // namespace
-}  // namespace tern
+}  // namespace tern::test

@@ -1,25 +1,24 @@
 #!/usr/bin/env python3
-"""Writes tiny random deepseek2 models and their reference logits: NAME.gguf and NAME.safetensors (tokens, logits).
+"""Writes tiny random deepseek2 models and their reference logits: NAME.gguf and NAME.safetensors (tokens, logits); and the
+same models with their weights in bf16 as transformers saves them: NAME/, a Hugging Face folder.
 
 usage: make_dumps.py [--only NAME] OUT_DIR        (needs transformers==5.23.0, torch==2.13.0, safetensors, numpy)
 
 The oracle is transformers where it can express the configuration. Where it can't (softmax renormalised, groups without
 a selection bias, biased scores below zero, another epsilon in the inner norms) it is `paper_logits` below: DeepSeek-V2
 and V3 written out from their papers in float64. Every transformers dump is also held against `paper_logits`. The draft
-head (multi-token prediction), which transformers leaves out, is `draft_logits`, after DeepSeek-V3's section 2.2.
+head (multi-token prediction), which transformers leaves out, is `draft_logits`, after DeepSeek-V3's section 2.2; in the
+folder it stands as DeepSeek publishes it, its copies of the embedding and the head included.
 """
-import argparse
-import json
-import math
-import pathlib
-import struct
+import json, math
 
-import numpy as np
+import safetensors.torch
 import torch
 import transformers
 from safetensors.numpy import save_file
 
-VERSIONS = {'transformers': '5.23.0', 'torch': '2.13.0'}
+from common import main, relative_error, save_folder, write_gguf
+
 TOKENS = 41  # one page of the cache and a piece of the next
 
 # ---- configurations: each differs from BASE in what it is named after
@@ -43,6 +42,7 @@ CONFIGS = {
     'v2_groups': dict(tokenizer=True, family='v2', score='softmax', bias=False, normalise=False, scale=16.0, dense_layers=0,
                       tied=True),
     'v3_draft': dict(draft=True, **YARN_V3),
+    'glm4_lite': dict(family='glm', layers=3, groups=1, groups_used=1, scale=1.8),
     # the papers alone
     'paper_softmax_normalised': dict(oracle='paper', score='softmax', bias=False, groups=1, groups_used=1, scale=1.0, eps=1e-5),
     'paper_sigmoid_group_max': dict(oracle='paper', bias=False, heads=3, v=12, nope=16, eps=1e-5, **YARN_V2),
@@ -244,6 +244,11 @@ def transformers_model(c, vocab):
         method = 'group_limited_greedy' if c['groups'] > 1 else 'greedy'
         config = transformers.DeepseekV2Config(topk_method=method, **common)
         return transformers.DeepseekV2ForCausalLM(config).float().eval()
+    if c['family'] == 'glm':
+        kinds = ['dense' if i < c['dense_layers'] else 'sparse' for i in range(c['layers'])]
+        del common['first_k_dense_replace']  # not a key of its own
+        config = transformers.Glm4MoeLiteConfig(mlp_layer_types=kinds, **common)
+        return transformers.Glm4MoeLiteForCausalLM(config).float().eval()
     config = transformers.DeepseekV3Config(num_mtp_layers=0, **common)
     return transformers.DeepseekV3ForCausalLM(config).float().eval()
 
@@ -256,21 +261,40 @@ HF_NAMES = {'attn_norm': 'input_layernorm', 'ffn_norm': 'post_attention_layernor
             'shared_down': 'mlp.shared_experts.down_proj'}
 
 
+def layer_state(c, w, i):
+    """One layer under transformers' names."""
+    p = f'model.layers.{i}.'
+    state = {p + hf + '.weight': w[f'{i}.{name}'] for name, hf in HF_NAMES.items() if f'{i}.{name}' in w}
+    if i >= c['dense_layers']:
+        state[p + 'mlp.experts.gate_up_proj'] = torch.cat([w[f'{i}.gates'], w[f'{i}.ups']], 1)
+        state[p + 'mlp.experts.down_proj'] = w[f'{i}.downs']
+        if c['bias']:
+            state[p + 'mlp.gate.e_score_correction_bias'] = w[f'{i}.bias']
+    return state
+
+
 def filled_model(c, w, vocab):
     """transformers' model with the weights w."""
     model = transformers_model(c, vocab)
     state = {'model.embed_tokens.weight': w['embed'], 'model.norm.weight': w['norm'],
              'lm_head.weight': w['embed'] if c['tied'] else w['output']}
     for i in range(c['layers']):
-        p = f'model.layers.{i}.'
-        state.update({p + hf + '.weight': w[f'{i}.{name}'] for name, hf in HF_NAMES.items() if f'{i}.{name}' in w})
-        if i >= c['dense_layers']:
-            state[p + 'mlp.experts.gate_up_proj'] = torch.cat([w[f'{i}.gates'], w[f'{i}.ups']], 1)
-            state[p + 'mlp.experts.down_proj'] = w[f'{i}.downs']
-            if c['bias']:
-                state[p + 'mlp.gate.e_score_correction_bias'] = w[f'{i}.bias']
+        state.update(layer_state(c, w, i))
     model.load_state_dict(state, strict=True)
     return model
+
+
+def add_draft(c, w, folder):
+    """Puts the draft layer into a folder that transformers has saved without it."""
+    p = f'model.layers.{c["layers"]}.'
+    own = {'eh_proj': 'join', 'enorm': 'enorm', 'hnorm': 'hnorm', 'shared_head.norm': 'head_norm'}
+    draft = {**layer_state(c, w, c['layers']), **{f'{p}{hf}.weight': w[f'{c["layers"]}.{n}'] for hf, n in own.items()},
+             p + 'embed_tokens.weight': w['embed'], p + 'shared_head.head.weight': w['output']}
+    path = folder / 'model.safetensors'
+    state = safetensors.torch.load_file(path) | {name: t.bfloat16() for name, t in draft.items()}
+    safetensors.torch.save_file(state, path, metadata={'format': 'pt'})
+    config = json.loads((folder / 'config.json').read_text()) | {'num_nextn_predict_layers': 1}
+    (folder / 'config.json').write_text(json.dumps(config, indent=2) + '\n')
 
 
 def transformers_logits(c, w, tokens, vocab):
@@ -280,39 +304,6 @@ def transformers_logits(c, w, tokens, vocab):
 
 # ---- GGUF
 
-U32, I32, F32, BOOL, STRING, ARRAY = 4, 5, 6, 7, 8, 9
-
-
-def text(s):
-    return struct.pack('<Q', len(s.encode())) + s.encode()
-
-
-def value(kind, v):
-    if kind == STRING:
-        return text(v)
-    if kind == BOOL:
-        return struct.pack('<?', v)
-    return struct.pack({U32: '<I', I32: '<i', F32: '<f'}[kind], v)
-
-
-def array(kind, values):
-    return struct.pack('<IQ', kind, len(values)) + b''.join(value(kind, v) for v in values)
-
-
-def write_gguf(path, keys, tensors):
-    """keys: (name, kind, value) or (name, ARRAY, (kind, values)); tensors: (name, array with the contiguous axis last)."""
-    head, data = b'', b''
-    for name, kind, v in keys:
-        head += text(name) + struct.pack('<I', kind) + (array(*v) if kind == ARRAY else value(kind, v))
-    for name, a in tensors:
-        dims = a.shape[::-1]
-        head += text(name) + struct.pack(f'<I{len(dims)}QIQ', len(dims), *dims, 0, len(data))
-        raw = np.ascontiguousarray(a, '<f4').tobytes()
-        data += raw + bytes(-len(raw) % 32)
-    head = b'GGUF' + struct.pack('<IQQ', 3, len(tensors), len(keys)) + head
-    path.write_bytes(head + bytes(-len(head) % 32) + data)
-
-
 def tokenizer_keys():
     """A byte-level vocabulary of 264 that llama.cpp loads: the bytes, two merges, six special tokens."""
     printable = list(range(33, 127)) + list(range(161, 173)) + list(range(174, 256))
@@ -320,47 +311,36 @@ def tokenizer_keys():
     tokens = [chr(b) for b in printable] + [chr(256 + i) for i in range(len(other))]
     tokens += ['he', 'th', '<|begin|>', '<|end|>', '<|user|>', '<|assistant|>', '<think>', '</think>']
     kinds = [1] * 258 + [3] * 4 + [4] * 2
-    return [('tokenizer.ggml.model', STRING, 'gpt2'), ('tokenizer.ggml.pre', STRING, 'gpt-2'),
-            ('tokenizer.ggml.tokens', ARRAY, (STRING, tokens)), ('tokenizer.ggml.token_type', ARRAY, (I32, kinds)),
-            ('tokenizer.ggml.merges', ARRAY, (STRING, ['h e', 't h'])), ('tokenizer.ggml.bos_token_id', U32, 258),
-            ('tokenizer.ggml.eos_token_id', U32, 259), ('tokenizer.ggml.add_bos_token', BOOL, False)], len(tokens)
+    return {'tokenizer.ggml.model': 'gpt2', 'tokenizer.ggml.pre': 'gpt-2', 'tokenizer.ggml.tokens': tokens,
+            'tokenizer.ggml.token_type': kinds, 'tokenizer.ggml.merges': ['h e', 't h'], 'tokenizer.ggml.bos_token_id': 258,
+            'tokenizer.ggml.eos_token_id': 259, 'tokenizer.ggml.add_bos_token': False}, len(tokens)
 
 
 def model_keys(name, c):
-    keys = [('general.architecture', STRING, 'deepseek2'), ('general.name', STRING, f'{name} (tiny, random weights)')]
-    def put(key, kind, v):
-        keys.append(('deepseek2.' + key, kind, v))
-    for key, v in [('context_length', c['context']), ('embedding_length', c['hidden']), ('block_count', c['layers'] + c['draft']),
-                   ('feed_forward_length', c['dense_ff']), ('leading_dense_block_count', c['dense_layers']),
-                   ('attention.head_count', c['heads']), ('attention.q_lora_rank', c['q_rank']),
-                   ('attention.kv_lora_rank', c['kv_rank']), ('rope.dimension_count', c['rope']), ('expert_count', c['experts']),
-                   ('expert_used_count', c['used']), ('expert_shared_count', c['shared']),
-                   ('expert_feed_forward_length', c['expert_ff']), ('expert_gating_func', 2 if c['score'] == 'sigmoid' else 1)]:
-        put(key, U32, v)
+    own = {'context_length': c['context'], 'embedding_length': c['hidden'], 'block_count': c['layers'] + c['draft'],
+           'feed_forward_length': c['dense_ff'], 'leading_dense_block_count': c['dense_layers'],
+           'attention.head_count': c['heads'], 'attention.q_lora_rank': c['q_rank'], 'attention.kv_lora_rank': c['kv_rank'],
+           'rope.dimension_count': c['rope'], 'expert_count': c['experts'], 'expert_used_count': c['used'],
+           'expert_shared_count': c['shared'], 'expert_feed_forward_length': c['expert_ff'],
+           'expert_gating_func': 2 if c['score'] == 'sigmoid' else 1}
     qk = c['nope'] + c['rope']
     if c['split']:
-        lengths = {'head_count_kv': 1, 'key_length': c['kv_rank'] + c['rope'], 'value_length': c['kv_rank'],
-                   'key_length_mla': qk, 'value_length_mla': c['v']}
+        own.update({'attention.head_count_kv': 1, 'attention.key_length': c['kv_rank'] + c['rope'],
+                    'attention.value_length': c['kv_rank'], 'attention.key_length_mla': qk, 'attention.value_length_mla': c['v']})
     else:
-        lengths = {'head_count_kv': c['heads'], 'key_length': qk, 'value_length': c['v']}
-    for key, v in lengths.items():
-        put('attention.' + key, U32, v)
+        own.update({'attention.head_count_kv': c['heads'], 'attention.key_length': qk, 'attention.value_length': c['v']})
     if c['draft']:
-        put('nextn_predict_layers', U32, 1)
+        own['nextn_predict_layers'] = 1
     if c['groups'] > 1:
-        put('expert_group_count', U32, c['groups'])
-        put('expert_group_used_count', U32, c['groups_used'])
-    put('expert_weights_norm', BOOL, c['normalise'])
-    put('expert_weights_scale', F32, c['scale'])
-    put('attention.layer_norm_rms_epsilon', F32, c['eps'])
-    put('rope.freq_base', F32, c['theta'])
+        own.update({'expert_group_count': c['groups'], 'expert_group_used_count': c['groups_used']})
+    own.update({'expert_weights_norm': c['normalise'], 'expert_weights_scale': c['scale'],
+                'attention.layer_norm_rms_epsilon': c['eps'], 'rope.freq_base': c['theta']})
     if c['rope_type'] != 'none':
-        put('rope.scaling.type', STRING, c['rope_type'])
-        put('rope.scaling.factor', F32, c['factor'])
+        own.update({'rope.scaling.type': c['rope_type'], 'rope.scaling.factor': c['factor']})
     if c['rope_type'] == 'yarn':
-        put('rope.scaling.original_context_length', U32, c['original'])
-        put('rope.scaling.yarn_log_multiplier', F32, 0.1 * c['mscale'])
-    return keys
+        own.update({'rope.scaling.original_context_length': c['original'], 'rope.scaling.yarn_log_multiplier': 0.1 * c['mscale']})
+    return {'general.architecture': 'deepseek2', 'general.name': f'{name} (tiny, random weights)',
+            **{f'deepseek2.{k}': v for k, v in own.items()}}
 
 
 GGUF_NAMES = {'attn_norm': 'attn_norm', 'ffn_norm': 'ffn_norm', 'q': 'attn_q', 'q_a': 'attn_q_a', 'q_a_norm': 'attn_q_a_norm',
@@ -372,32 +352,28 @@ GGUF_NAMES = {'attn_norm': 'attn_norm', 'ffn_norm': 'ffn_norm', 'q': 'attn_q', '
 
 
 def model_tensors(c, w):
-    tensors = [('token_embd.weight', w['embed']), ('output_norm.weight', w['norm'])]
+    tensors = {'token_embd.weight': w['embed'], 'output_norm.weight': w['norm']}
     if not c['tied']:
-        tensors.append(('output.weight', w['output']))
+        tensors['output.weight'] = w['output']
     for i in range(c['layers'] + c['draft']):
-        tensors += [(f'blk.{i}.{gguf}.weight', w[f'{i}.{n}']) for n, gguf in GGUF_NAMES.items() if f'{i}.{n}' in w]
+        tensors.update({f'blk.{i}.{gguf}.weight': w[f'{i}.{n}'] for n, gguf in GGUF_NAMES.items() if f'{i}.{n}' in w})
         if f'{i}.bias' in w:
-            tensors.append((f'blk.{i}.exp_probs_b.bias', w[f'{i}.bias']))
+            tensors[f'blk.{i}.exp_probs_b.bias'] = w[f'{i}.bias']
         kv_b = w[f'{i}.kv_b']
         if not c['split']:
-            tensors.append((f'blk.{i}.attn_kv_b.weight', kv_b))
+            tensors[f'blk.{i}.attn_kv_b.weight'] = kv_b
             continue
         heads = kv_b.view(c['heads'], c['nope'] + c['v'], c['kv_rank'])
-        tensors.append((f'blk.{i}.attn_k_b.weight', heads[:, :c['nope']].transpose(1, 2)))
-        tensors.append((f'blk.{i}.attn_v_b.weight', heads[:, c['nope']:]))
-    return [(name, t.numpy()) for name, t in tensors]
+        tensors[f'blk.{i}.attn_k_b.weight'] = heads[:, :c['nope']].transpose(1, 2)
+        tensors[f'blk.{i}.attn_v_b.weight'] = heads[:, c['nope']:]
+    return tensors
 
 
 # ---- main
 
-def relative_error(a, b):
-    return ((a.double() - b.double()).norm() / b.double().norm()).item()
-
-
 def make(name, out):
     c = {**BASE, **CONFIGS[name]}
-    tokenizer, vocab = tokenizer_keys() if c['tokenizer'] else ([], 64)
+    tokenizer, vocab = tokenizer_keys() if c['tokenizer'] else ({}, 64)
     tokens = torch.randint(0, vocab, (TOKENS,), generator=torch.Generator().manual_seed(7))
     for seed in range(1, 1000):
         weights = make_weights(c, seed, vocab)
@@ -417,28 +393,20 @@ def make(name, out):
         logits16 = transformers_logits(c, rounded, tokens, vocab)
         error = max(relative_error(logits, paper), relative_error(logits16, paper16))
         assert error < 2e-6, (name, error)
-    write_gguf(out / f'{name}.gguf', model_keys(name, c) + tokenizer, model_tensors(c, weights))
+        save_folder(filled_model(c, rounded, vocab), out / name)
+    write_gguf(out / f'{name}.gguf', {**model_keys(name, c), **tokenizer}, model_tensors(c, weights))
     # Beside the logits, those of the same weights rounded to bf16 (computed in float32), and the experts they choose.
     dump = {'tokens': tokens.numpy().astype('<i4'), 'logits': logits.float().numpy(),
             'bf16_logits': logits16.float().numpy(), 'bf16_experts': experts.numpy().astype('<i4')}
     if c['draft']:
-        dump['draft_logits'] = draft.float().numpy()
+        draft16, least = draft_logits(c, rounded, tokens)
+        assert least > 1e-3, (name, least)
+        dump.update(draft_logits=draft.float().numpy(), bf16_draft_logits=draft16.float().numpy())
+        add_draft(c, rounded, out / name)
     save_file(dump, out / f'{name}.safetensors',
               metadata={'oracle': oracle, 'torch': torch.__version__, 'config': json.dumps(c)})
     print(f'{name}: seed {seed}, margin {margin:.4f}, oracle {oracle}')
 
 
-def main():
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument('out', type=pathlib.Path)
-    parser.add_argument('--only', choices=CONFIGS)
-    args = parser.parse_args()
-    found = {'transformers': transformers.__version__, 'torch': torch.__version__.split('+')[0]}
-    if found != VERSIONS:
-        raise SystemExit(f'expected {VERSIONS}, found {found}')
-    for name in [args.only] if args.only else CONFIGS:
-        make(name, args.out)
-
-
 if __name__ == '__main__':
-    main()
+    main(__doc__, CONFIGS, make)

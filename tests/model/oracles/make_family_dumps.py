@@ -1,5 +1,6 @@
 #!/usr/bin/env python3
-"""Writes tiny random Llama-style models and what transformers says they answer: NAME.gguf and NAME.safetensors.
+"""Writes tiny random Llama-style models and what transformers says they answer: NAME.gguf and NAME.safetensors; and the
+same models with their weights in bf16 as transformers saves them: NAME/, a Hugging Face folder.
 
 usage: make_family_dumps.py [--only NAME] OUT_DIR     (needs transformers==5.23.0, torch==2.13.0, safetensors, numpy)
 
@@ -8,17 +9,14 @@ included, so that leaving one out shows. Beside the logits stand those of the sa
 bf16 (`bf16_logits`), still computed in float32: transformers' own rounding of activations to bf16 is worth 1 to 4%,
 which the dump tells in its metadata; and the experts that model chooses, {moe layers, tokens, used}, ascending.
 """
-import argparse, copy, json, math, pathlib, sys
+import copy, json, math
 
-import numpy as np
 import torch
 import transformers
 from safetensors.numpy import save_file
 
-sys.path.insert(0, str(pathlib.Path(__file__).resolve().parents[2] / 'peers'))
-import gguf_file  # noqa: E402
+from common import main, relative_error, save_folder, write_gguf
 
-VERSIONS = {'transformers': '5.23.0', 'torch': '2.13.0'}
 TOKENS, VOCAB = 70, 64  # two pages of the cache and a piece of the next
 COMMON = dict(vocab_size=VOCAB, hidden_size=48, intermediate_size=40, num_hidden_layers=2, num_attention_heads=4,
               num_key_value_heads=2, max_position_embeddings=512, rms_norm_eps=1e-5, attn_implementation='eager')
@@ -37,6 +35,8 @@ CONFIGS = {
     'llama3': ('llama', 'Llama', dict(rope_parameters=rope(5000.0, **LLAMA3))),
     'llama_tied_linear_bias': ('llama', 'Llama', dict(tie_word_embeddings=True, attention_bias=True, head_dim=16,
                                                       rope_parameters=rope(10000.0, rope_type='linear', factor=4.0))),
+    'llama_tied_linear': ('llama', 'Llama', dict(tie_word_embeddings=True, head_dim=16,
+                                                 rope_parameters=rope(10000.0, rope_type='linear', factor=4.0))),
     'mistral': ('llama', 'Mistral', dict(head_dim=8, num_key_value_heads=1, sliding_window=None, rope_parameters=rope(1e6))),
     'qwen2': ('qwen2', 'Qwen2', dict(rope_parameters=rope(1e6))),
     'qwen2_tied_yarn': ('qwen2', 'Qwen2', dict(tie_word_embeddings=True, rope_parameters=rope(1e4, **YARN))),
@@ -112,7 +112,7 @@ def model_keys(name, arch, config, head):
     if arch == 'gpt-oss':
         own['attention.sliding_window'] = config.sliding_window
     keys.update({f'{arch}.{k}': v for k, v in own.items()})
-    return {k: gguf_file.key(v) for k, v in keys.items()}
+    return keys
 
 
 LAYER_NAMES = {'input_layernorm.weight': 'attn_norm.weight', 'post_attention_layernorm.weight': 'ffn_norm.weight',
@@ -184,10 +184,6 @@ def in_bf16(model):
     return model
 
 
-def relative_error(a, b):
-    return ((a.double() - b.double()).norm() / b.double().norm()).item()
-
-
 def make(name, out):
     arch, cls, settings = CONFIGS[name]
     model = make_model(cls, settings, seed=1)
@@ -196,9 +192,7 @@ def make(name, out):
     tensors = model_tensors(arch, model)
     if config.rope_parameters['rope_type'] == 'llama3':
         tensors['rope_freqs.weight'] = llama3_divisors(config, head)
-    arrays = {k: np.ascontiguousarray(v.numpy(), '<f4') for k, v in tensors.items()}
-    infos = [(k, a.shape[::-1], 'F32') for k, a in arrays.items()]
-    gguf_file.write(out / f'{name}.gguf', model_keys(name, arch, config, head), infos, lambda k, *_: arrays[k].tobytes())
+    write_gguf(out / f'{name}.gguf', model_keys(name, arch, config, head), tensors)
     tokens = torch.randint(0, VOCAB, (TOKENS,), generator=torch.Generator().manual_seed(7))
     logits, _ = answer(model, tokens)
     rounding, _ = answer(in_bf16(copy.deepcopy(model)), tokens)
@@ -206,6 +200,8 @@ def make(name, out):
         for p in model.parameters():
             p.copy_(p.bfloat16())
     bf16_logits, experts = answer(model, tokens)
+    if arch != 'llama' or not config.to_dict().get('attention_bias'):  # a switch of Llama's that tern refuses in folders
+        save_folder(model, out / name)
     dump = {'tokens': tokens.int(), 'logits': logits, 'bf16_logits': bf16_logits}
     if experts is not None:
         dump['bf16_experts'] = experts
@@ -216,17 +212,5 @@ def make(name, out):
     print(f'{name}: {len(tensors)} tensors, logits of deviation {logits.std():.2f}; transformers in bf16 is off by {own:.4f}')
 
 
-def main():
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument('out', type=pathlib.Path)
-    parser.add_argument('--only', choices=CONFIGS)
-    args = parser.parse_args()
-    found = {'transformers': transformers.__version__, 'torch': torch.__version__.split('+')[0]}
-    if found != VERSIONS:
-        raise SystemExit(f'expected {VERSIONS}, found {found}')
-    for name in [args.only] if args.only else CONFIGS:
-        make(name, args.out)
-
-
 if __name__ == '__main__':
-    main()
+    main(__doc__, CONFIGS, make)

@@ -16,12 +16,10 @@ import transformers
 from safetensors.numpy import save_file
 
 import make_dumps
+from common import gguf_file
 from make_family_dumps import interleaved
 
 ROOT = pathlib.Path(__file__).resolve().parents[3]
-sys.path.insert(0, str(ROOT / 'tests/peers'))
-import gguf_file  # noqa: E402
-
 QUERIES = 64
 
 
