@@ -69,6 +69,17 @@ class Peer:
         return [[(7 * i * (k + 1) + k) % self.llama.n_vocab() for i in range(12)] for k in range(3)]
 
 
+def write_exact(model, types, path):
+    """The same weights as F32; those that gguf_file can't decode, llama.cpp does."""
+    if types <= gguf_file.DECODED:
+        return gguf_file.write_as_f32(model, path)
+    from llama_cpp import llama_cpp
+    how = llama_cpp.llama_model_quantize_default_params()
+    how.ftype, how.allow_requantize = llama_cpp.LLAMA_FTYPE_ALL_F32, True
+    if llama_cpp.llama_model_quantize(str(model).encode(), str(path).encode(), how):
+        sys.exit(f'{model}: llama.cpp does not decode it')
+
+
 def start_server(tern, model, *options):
     """tern serve and its address."""
     command = [tern, 'serve', '-m', str(model), '--port', '0', *options]
@@ -165,7 +176,7 @@ def compare(tern, model, folder):
     peer = exact_peer = Peer(model)
     if not tally.plain:
         exact_file = pathlib.Path(folder) / 'exact.gguf'
-        gguf_file.write_as_f32(model, exact_file)
+        write_exact(model, {kind for _, kind, _ in tensors.values()}, exact_file)
         exact_peer = Peer(exact_file)
     ids_by_text = peer.ids_by_text()
     server, url = start_server(tern, model)

@@ -1,4 +1,5 @@
-// Thinking, answer and end of a reply, for each way that models mark them, however the reply's text is cut into tokens.
+// Thinking, answer and end of a reply, for each way that models mark them, however the reply's text is cut
+// into tokens.
 #include "base/atomic_file.h"
 #include "tests/serve/fixture.h"
 #include "tests/temporary_folder.h"
@@ -94,8 +95,7 @@ struct Told {
   Speaker speaker;
   TestServer server;
 
-  explicit Told(Vocabulary vocabulary)
-      : server(Tokenizer(std::move(vocabulary)), speaker.script()) {}
+  explicit Told(Vocabulary vocabulary) : server(Tokenizer(std::move(vocabulary)), speaker.script()) {}
 
   Json whole(const Ids& reply, const Json& body = ask("which?")) {
     speaker.say(reply);
@@ -128,10 +128,11 @@ struct Told {
 constexpr const char* kChannels =
     "{% for m in messages %}<|start|>{{ m.role }}{{ '<|channel|>final' if m.role == 'assistant' }}<|message|>"
     "{{ m.content }}<|end|>{% endfor %}{% if add_generation_prompt %}<|start|>assistant{% endif %}";
-const Strings kChannelTokens = {"<|start|>", "<|channel|>", "<|message|>", "<|end|>", "<|return|>", "<|call|>"};
-const Strings kChannelReply = {"<|channel|>", "analysis",  "<|message|>", "hm € <|en", "<|end|>",
-                               "<|start|>",   "assistant", "<|channel|>", "final",     "<|message|>",
-                               "réd <|",      "<|return|>"};
+const Strings kChannelTokens = {"<|start|>", "<|channel|>", "<|message|>",
+                                "<|end|>",   "<|return|>",  "<|call|>"};
+const Strings kChannelReply = {"<|channel|>", "analysis",    "<|message|>", "hm € <|en",
+                               "<|end|>",     "<|start|>",   "assistant",   "<|channel|>",
+                               "final",       "<|message|>", "réd <|",      "<|return|>"};
 
 TEST(Reasoning, ChannelsComeApartHoweverTheirTextIsCut) {
   Words words(kChannels, kChannelTokens);
@@ -156,7 +157,8 @@ TEST(Reasoning, ChannelsOfOrdinaryTokensToo) {
 
 TEST(Reasoning, TheLastChannelMayEndAsAMessageDoes) {
   Words words(kChannels, kChannelTokens);
-  const Ids reply = words.add_all({"<|channel|>", "final", "<|message|>", "red", "<|end|>", "<|start|>", "user"});
+  const Ids reply =
+      words.add_all({"<|channel|>", "final", "<|message|>", "red", "<|end|>", "<|start|>", "user"});
   Told(words.vocabulary()).expect({reply}, "", "red");
 }
 
@@ -169,7 +171,8 @@ TEST(Reasoning, ATemplateMayOpenTheAnalysis) {
 
 // Templates whose <think> is a special token or ordinary text, by the vocabulary.
 constexpr const char* kModelOpens =
-    "{% for m in messages %}<|{{ m.role }}|>{{ m.content.split('</think>')[-1] }}<|eos|>{% endfor %}<|assistant|>";
+    "{% for m in messages %}<|{{ m.role }}|>{{ m.content.split('</think>')[-1] }}<|eos|>{% endfor "
+    "%}<|assistant|>";
 constexpr const char* kTemplateOpens =
     "{% for m in messages %}<|{{ m.role }}|>{{ m.content }}<|eos|>{% endfor %}<|assistant|><think>\n"
     "{{ '\n</think>\n\n' if enable_thinking is defined and not enable_thinking }}";
