@@ -3,7 +3,7 @@ import json, struct
 
 import numpy as np
 
-import deepseek2_file, gguf_file, llama_file
+import deepseek2_file, llama_file
 
 ARCHITECTURES = {'llama': 'LlamaForCausalLM', 'qwen2': 'Qwen2ForCausalLM', 'qwen3': 'Qwen3ForCausalLM', 'qwen3moe': 'Qwen3MoeForCausalLM',
                  'gpt-oss': 'GptOssForCausalLM'}
@@ -19,6 +19,7 @@ NAMES = {
     'ffn_gate': 'mlp.gate_proj', 'ffn_up': 'mlp.up_proj', 'ffn_down': 'mlp.down_proj', 'ffn_gate_inp': 'mlp.gate',
     'ffn_gate_shexp': 'mlp.shared_experts.gate_proj', 'ffn_up_shexp': 'mlp.shared_experts.up_proj',
     'ffn_down_shexp': 'mlp.shared_experts.down_proj',
+    'nextn.eh_proj': 'eh_proj', 'nextn.enorm': 'enorm', 'nextn.hnorm': 'hnorm', 'nextn.shared_head_norm': 'shared_head.norm',
     'ffn_gate_exps': 'mlp.experts.{}.gate_proj', 'ffn_up_exps': 'mlp.experts.{}.up_proj', 'ffn_down_exps': 'mlp.experts.{}.down_proj'}
 WHOLE_NAMES = {'attn_sinks.weight': 'self_attn.sinks', 'exp_probs_b.bias': 'mlp.gate.e_score_correction_bias'}
 
@@ -50,7 +51,7 @@ def deepseek_config(s):
              'v_head_dim': s.v, 'first_k_dense_replace': s.dense_layers, 'n_routed_experts': s.experts, 'num_experts_per_tok': s.used,
              'n_shared_experts': s.shared, 'moe_intermediate_size': s.expert_ff, 'n_group': s.groups, 'topk_group': s.groups_used,
              'scoring_func': 'sigmoid' if s.sigmoid else 'softmax', 'topk_method': 'noaux_tc' if s.bias else 'greedy',
-             'norm_topk_prob': s.normalise, 'routed_scaling_factor': s.scale}
+             'norm_topk_prob': s.normalise, 'routed_scaling_factor': s.scale, 'num_nextn_predict_layers': s.drafts}
     if s.yarn:
         m = s.yarn_log_multiplier / 0.1
         found['rope_scaling'] = {'type': 'yarn', 'factor': s.yarn, 'original_max_position_embeddings': s.yarn_original, 'mscale': m,
@@ -104,25 +105,12 @@ def write_safetensors(path, named):
             file.write(np.ascontiguousarray(array).tobytes())
 
 
-def tokenizer(keys):
-    """tokenizer.json of a GGUF file's keys, a byte-level BPE with GPT-2's pattern."""
-    names, merges = (gguf_file.strings(keys[f'tokenizer.ggml.{key}'][1]) for key in ('tokens', 'merges'))
-    types = np.frombuffer(keys['tokenizer.ggml.token_type'][1][12:], '<i4')
-    byte_level = {'type': 'ByteLevel', 'add_prefix_space': False, 'trim_offsets': True, 'use_regex': True}
-    flags = {'special': True, 'normalized': False, 'single_word': False, 'lstrip': False, 'rstrip': False}
-    added = [{'id': i, 'content': name} | flags for i, name in enumerate(names) if types[i] != 1]
-    model = {'type': 'BPE', 'vocab': {name: i for i, name in enumerate(names) if types[i] == 1}, 'merges': merges}
-    return {'version': '1.0', 'added_tokens': added, 'normalizer': None, 'pre_tokenizer': byte_level, 'post_processor': None,
-            'decoder': byte_level, 'model': model}
-
-
-def write(folder, s, keys, values_of):
-    """The folder of shape `s` with the tokenizer of a GGUF file's `keys`, begin and end among them."""
+def write(folder, s, tokenizer, values_of):
+    """The folder of shape `s`; `tokenizer` as hf_tokenizer makes them."""
     folder.mkdir(parents=True, exist_ok=True)
-    names = gguf_file.strings(keys['tokenizer.ggml.tokens'][1])
+    names, text, ends = tokenizer
     family = deepseek2_file if isinstance(s, deepseek2_file.Shape) else llama_file
-    ends = {f'{end}_token': names[struct.unpack('<I', keys[f'tokenizer.ggml.{end}_token_id'][1])[0]] for end in ('bos', 'eos')}
-    for file, content in (('config', config(s, len(names))), ('tokenizer', tokenizer(keys)), ('tokenizer_config', ends)):
+    for file, content in (('config', config(s, len(names))), ('tokenizer', text), ('tokenizer_config', ends)):
         (folder / f'{file}.json').write_text(json.dumps(content))
     rng = np.random.default_rng(2)
     write_safetensors(folder / 'model.safetensors', list(tensors(s, rng, family.tensors(s, len(names), 'F32'), values_of)))

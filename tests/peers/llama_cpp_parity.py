@@ -13,7 +13,7 @@ WORSE times llama.cpp's. Where the choices differ, one of these must hold, or th
   near tie     in both engines the margin between the two choices is at most TIE times the noise of that step, which is
                the rms difference between the engines over the other tokens of the 20 (F32 files: at most TIGHT)
   its rounding tern chose what llama.cpp itself chooses with the same weights as F32
-Exit 1 where a file or a step is beyond that.
+The tokens of a few texts must be the same, too. Exit 1 where a file or a step is beyond that.
 """
 import json, pathlib, re, subprocess, sys, tempfile, urllib.request
 
@@ -167,6 +167,19 @@ class Tally:
         return good and self.counts['WRONG'] == 0
 
 
+TEXTS = ["red shoes under 60", " the  word of\nthat's all", "<s>Ünïcode\t42!? </s>"]
+
+
+def same_tokens(tern, model, peer):
+    """Whether both cut the same text into the same tokens."""
+    found = [[int(token) for token in subprocess.run([tern, 'tokenize', '-m', str(model)], input=text.encode(), check=True,
+                                                     capture_output=True).stdout.split()] for text in TEXTS]
+    expected = [peer.llama.tokenize(text.encode(), add_bos=False, special=False) for text in TEXTS]
+    if found != expected:
+        print(f'{model}: tokens {found}, llama.cpp {expected}')
+    return found == expected
+
+
 def compare(tern, model, folder):
     """Whether one file agrees."""
     keys, tensors = gguf_file.read(model)
@@ -188,7 +201,7 @@ def compare(tern, model, folder):
                 tally.add(f'prompt {number}, step {step}', token, top, theirs[step], exact[step])
     finally:
         stop_server(server)
-    return tally.report(model)
+    return tally.report(model) and same_tokens(tern, model, peer)
 
 
 def main():

@@ -47,7 +47,7 @@ def values(rng, name, dims):
 def silence(rows, names):
     """Zeroes the rows of tokens that the API can't name, single bytes above ASCII for one: they are never among the best."""
     for token, name in enumerate(names):
-        if not name.replace('\u0120', '').isascii():
+        if name.startswith(('<0x', '<unk>')) or not name.replace('\u0120', '').replace('\u2581', '').isascii():
             rows[token] = 0
 
 
