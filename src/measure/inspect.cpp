@@ -149,7 +149,8 @@ std::string template_refusal(const std::string& source, const Tokenizer* tokeniz
     variables.set("messages", message_list({&question, 1}));
     complete_variables(variables, tokenizer);
     jinja::RenderOptions options;
-    options.limits.steps = 2'000'000;  // as tern serve
+    options.limits.steps = 2'000'000;  // both as in tern serve
+    options.limits.bytes = 128 << 20;
     parsed.render(variables, options);
     return "";
   } catch (const Error& error) {
