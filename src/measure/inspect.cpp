@@ -2,6 +2,7 @@
 
 #include <algorithm>
 #include <charconv>
+#include <optional>
 
 #include "base/cores.h"
 #include "base/error.h"
@@ -127,15 +128,34 @@ std::string complaint(const GgufFile& file, Call&& call) {
   }
 }
 
-std::string refusal(const GgufFile& file, Inspection& result) {
+std::string refusal(const GgufFile& file, Inspection& result, std::optional<Tokenizer>& tokenizer) {
+  const std::string words = complaint(file, [&] { tokenizer.emplace(read_vocabulary(file)); });
   const std::string model = complaint(file, [&] { measure_memory(file, result); });
-  if (!model.empty()) return model;
-  const std::string tokenizer = complaint(file, [&] { Tokenizer(read_vocabulary(file)); });
-  if (tokenizer.empty()) return "";
+  if (!model.empty() || words.empty()) return model;
   const bool has_one = !file.folder().empty() || file.find("tokenizer.ggml.model") != nullptr;
   return fmt::format("the model could run, but {} ({})",
-                     has_one ? "tern can't use the file's tokenizer" : "the file has no tokenizer",
-                     tokenizer);
+                     has_one ? "tern can't use the file's tokenizer" : "the file has no tokenizer", words);
+}
+
+/// Why a chat of one question fails, "" where it does not; without a tokenizer, its tokens are undefined.
+std::string template_refusal(const std::string& source, const Tokenizer* tokenizer) {
+  if (source.empty()) return "";
+  const char* where = "can't be parsed";
+  try {
+    const jinja::Template parsed(source);
+    where = "can't render a question";
+    const ChatMessage question{"user", "Which?"};
+    jinja::Dict variables;
+    variables.set("messages", message_list({&question, 1}));
+    complete_variables(variables, tokenizer);
+    jinja::RenderOptions options;
+    options.limits.steps = 2'000'000;  // both as in tern serve
+    options.limits.bytes = 128 << 20;
+    parsed.render(variables, options);
+    return "";
+  } catch (const Error& error) {
+    return fmt::format("{}: {}", where, error.what());
+  }
 }
 
 std::string bytes_text(uint64_t bytes) {
@@ -176,6 +196,13 @@ std::string speed_text(const Inspection& i) {
       decode_speed(i, 0), decode_speed(i, i.context), i.read_bandwidth / 1e9, i.cores);
 }
 
+std::string template_text(const Inspection& i) {
+  if (i.chat_template.empty()) return "none";
+  const std::string size = fmt::format("{} bytes", i.chat_template.size());
+  if (i.template_refused.empty()) return size;
+  return fmt::format("{}, not usable: it {}", size, i.template_refused);
+}
+
 const char* fit_name(Fit fit) {
   const char* names[] = {"unknown", "no", "one sequence", "yes"};
   return names[static_cast<int>(fit)];
@@ -212,7 +239,9 @@ Inspection inspect(const GgufFile& file) {
   read_shape(file, result);
   count_tensors(file, result);
   read_text(file, result);
-  result.refused = refusal(file, result);
+  std::optional<Tokenizer> tokenizer;
+  result.refused = refusal(file, result, tokenizer);
+  result.template_refused = template_refusal(result.chat_template, tokenizer ? &*tokenizer : nullptr);
   return result;
 }
 
@@ -264,7 +293,7 @@ std::string to_text(const Inspection& i) {
     line("tokenizer",
          fmt::format("{}{}{}", i.tokenizer, i.pre_tokenizer.empty() ? "" : ", " + i.pre_tokenizer,
                      i.thinks ? ", thinks" : ""));
-  line("template", i.chat_template.empty() ? "none" : fmt::format("{} bytes", i.chat_template.size()));
+  line("template", template_text(i));
   if (i.cache_sequences == 0) return out;  // nobody knows what a refused model would take
   line("memory", fmt::format("{} of weights + {} of cache; the buffers of a batch come on top",
                              bytes_text(i.weights_memory), bytes_text(i.cache_memory)));
@@ -319,6 +348,7 @@ nlohmann::ordered_json to_json(const Inspection& i) {
           {"types", types},
           {"tokenizer", {{"model", i.tokenizer}, {"pre", i.pre_tokenizer}, {"thinks", i.thinks}}},
           {"chat_template", i.chat_template},
+          {"chat_template_refused", i.template_refused},
           {"memory", memory},
           {"machine", machine_json(i)}};
 }

@@ -27,7 +27,9 @@ struct Inspection {
   uint64_t weights = 0, active_weights = 0;  ///< all, and those one token uses
   std::map<std::string, TypeCount> types;    ///< by the type's name
   std::string tokenizer, pre_tokenizer, chat_template;
-  bool thinks = false;  ///< has <think> and </think>
+  std::string
+      template_refused;  ///< why a chat fails, and in which line; empty where it runs or there is none
+  bool thinks = false;   ///< has <think> and </think>
   /// Bytes as the loader takes them; 0 where the model is refused.
   uint64_t weights_memory = 0;
   uint64_t cache_bytes_per_token = 0, cache_full_context = 0;
@@ -41,8 +43,9 @@ struct Inspection {
   std::string refused;  ///< why tern does not run it; empty where it does
 };
 
-/// Reads metadata and the tensor table only. Throws Error{bad_input} for metadata of the wrong kind; what
-/// load_model and the tokenizer would throw becomes `refused`.
+/// Reads metadata and the tensor table only, and renders one question. Throws Error{bad_input} for metadata
+/// of the wrong kind; what load_model and the tokenizer would throw becomes `refused`, and what the chat
+/// template would, `template_refused`.
 Inspection inspect(const GgufFile& file);
 
 /// Adds what this machine has: memory, and unless `measure` is false its bandwidth, which takes 0.3 s.

@@ -90,7 +90,7 @@ void add_keys(HfAssembly& to, const Sizes& s, bool v3) {
   add_common_keys(to, s.layers + s.drafts, 1);  // one latent for all heads
   add_rope(to, {.mscale = true}, s.rope);
   to.key("rope.dimension_count", s.rope);
-  if (s.q_rank > 0) to.key("attention.q_lora_rank", s.q_rank);
+  to.key("attention.q_lora_rank", s.q_rank);  // 0 where there is none: llama.cpp demands the key
   to.key("attention.kv_lora_rank", s.kv_rank);
   to.key("attention.key_length", s.kv_rank + s.rope);
   to.key("attention.value_length", s.kv_rank);

@@ -21,6 +21,9 @@ constexpr const char* kTokens = "tokenizer.ggml.tokens";
 constexpr const char* kTypes = "tokenizer.ggml.token_type";
 constexpr const char* kScores = "tokenizer.ggml.scores";
 constexpr const char* kMerges = "tokenizer.ggml.merges";
+constexpr const char* kEot = "tokenizer.ggml.eot_token_id";
+constexpr const char* kEom = "tokenizer.ggml.eom_token_id";
+constexpr const char* kEnds = "tokenizer.ggml.eos_token_ids";
 constexpr const char* kAddBos = "tokenizer.ggml.add_bos_token";
 constexpr const char* kAddEos = "tokenizer.ggml.add_eos_token";
 constexpr const char* kAddSpace = "tokenizer.ggml.add_space_prefix";
@@ -33,8 +36,8 @@ struct SpecialKey {
 constexpr SpecialKey kSpecialKeys[] = {
     {"tokenizer.ggml.bos_token_id", &Vocabulary::bos},
     {"tokenizer.ggml.eos_token_id", &Vocabulary::eos},
-    {"tokenizer.ggml.eot_token_id", &Vocabulary::eot},
-    {"tokenizer.ggml.eom_token_id", &Vocabulary::eom},
+    {kEot, &Vocabulary::eot},
+    {kEom, &Vocabulary::eom},
     {"tokenizer.ggml.unknown_token_id", &Vocabulary::unk},
     {"tokenizer.ggml.padding_token_id", &Vocabulary::pad},
 };
@@ -136,22 +139,34 @@ std::string token_spelling(const Vocabulary& vocabulary, size_t id) {
   return is_learned(type) ? spell_bytes(token) : token;
 }
 
-// GGUF has two keys for ends besides eos; those that are known by name need none.
+// Ends besides eos. An array of them all is Ollama's; llama.cpp reads two keys of one id each, and knows
+// others by name.
+void read_ends(const GgufFile& file, Vocabulary& vocabulary, size_t n_vocab) {
+  if (!file.find(kEnds)) return;
+  std::vector<bool> known(n_vocab, false);
+  if (vocabulary.eos) known[*vocabulary.eos] = true;
+  for (const int64_t id : file.get_ints(kEnds)) {
+    if (id < 0 || static_cast<uint64_t>(id) >= n_vocab) {
+      fail(ErrorKind::bad_input, "{}: {} has {}, expected 0 to {}", file.name(), kEnds, id, n_vocab - 1);
+    }
+    if (!known[id]) vocabulary.ends.push_back(static_cast<int32_t>(id));
+    known[id] = true;
+  }
+}
+
 void write_ends(const Vocabulary& vocabulary, GgufWriter& file) {
-  std::vector<int32_t> ids;
-  const std::vector<bool> known = named_ends(vocabulary);
-  for (const int32_t id : vocabulary.ends) {
-    const bool said = id == vocabulary.eos || id == vocabulary.eot || id == vocabulary.eom;
-    if (!said && !known[id] && std::find(ids.begin(), ids.end(), id) == ids.end()) ids.push_back(id);
-  }
+  if (vocabulary.ends.empty()) return;
+  file.add_i32s(kEnds, vocabulary.ends);
   std::vector<const char*> free_keys;
-  if (!vocabulary.eot) free_keys.push_back("tokenizer.ggml.eot_token_id");
-  if (!vocabulary.eom) free_keys.push_back("tokenizer.ggml.eom_token_id");
-  if (ids.size() > free_keys.size()) {
-    fail(ErrorKind::unsupported, "vocabulary: {} more tokens end a reply, and a GGUF file has keys for {}",
-         ids.size(), free_keys.size());
+  if (!vocabulary.eom) free_keys.push_back(kEom);
+  if (!vocabulary.eot) free_keys.push_back(kEot);
+  const std::vector<bool> named = named_ends(vocabulary);
+  for (const int32_t id : vocabulary.ends) {
+    if (free_keys.empty()) return;
+    if (named[id] || id == vocabulary.eos || id == vocabulary.eot || id == vocabulary.eom) continue;
+    file.add_u32(free_keys.back(), static_cast<uint32_t>(id));
+    free_keys.pop_back();
   }
-  for (size_t i = 0; i < ids.size(); ++i) file.add_u32(free_keys[i], static_cast<uint32_t>(ids[i]));
 }
 
 }  // namespace
@@ -188,6 +203,7 @@ Vocabulary read_vocabulary(const GgufFile& file) {
   for (const auto& [key, member] : kSpecialKeys) {
     if (file.find(key)) vocabulary.*member = read_id(file, key, written.size());
   }
+  read_ends(file, vocabulary, written.size());
   vocabulary.add_bos = file.bool_or(kAddBos, vocabulary.add_bos);
   vocabulary.add_eos = file.bool_or(kAddEos, false);
   vocabulary.chat_template = file.string_or(kTemplate, "");

@@ -55,8 +55,8 @@ struct Vocabulary {
   SpacePrefix space_prefix = SpacePrefix::none;  ///< spm
   bool split_spaces = false;                     ///< spm: each space begins a piece (Metaspace, split true)
   std::optional<int32_t> bos, eos, eot, eom, unk, pad;
-  /// More tokens that end a reply: what generation_config.json says. Tokenizer::is_end_of_generation knows
-  /// eos, eot, eom, these, and some by name.
+  /// More tokens that end a reply: what generation_config.json or `tokenizer.ggml.eos_token_ids` says,
+  /// without eos. Tokenizer::is_end_of_generation knows eos, eot, eom, these, and some by name.
   std::vector<int32_t> ends;
   bool add_bos = false;
   bool add_eos = false;
@@ -82,9 +82,10 @@ Vocabulary read_hf_vocabulary(const std::string& folder);
 Vocabulary parse_tokenizer_json(std::string_view text, const std::string& name);
 
 /// Writes `tokenizer.*` so that llama.cpp reads it: model gpt2 in byte-to-unicode spelling, or model llama
-/// with scores; I32 types. NFC is left out: llama.cpp's rule for such files (qwen2) has none. Throws
-/// Error{unsupported} naming what GGUF has no place for: a pre-tokenizer without a name, merges that no
-/// scores say.
+/// with scores; I32 types. `ends` go into an array of their own, and the first two that have no name that
+/// llama.cpp knows into eot and eom, where those are free. NFC is left out: llama.cpp's rule for such files
+/// (qwen2) has none. Throws Error{unsupported} naming what GGUF has no place for: a pre-tokenizer without a
+/// name, merges that no scores say.
 void write_vocabulary(const Vocabulary& vocabulary, GgufWriter& file);
 
 /// The text of a Hugging Face `tokenizer.json` that `tokenizers` loads to the same ids.

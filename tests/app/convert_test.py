@@ -141,6 +141,16 @@ class Quantize(Case):
 
 
 class Inspect(Case):
+    def test_a_template_that_is_broken_is_listed(self):
+        write_llama_folder(self.path('llama'))
+        with open(self.path('llama/chat_template.jinja'), 'w') as file:
+            file.write('{{ bos_token }}\n{% for m in messages %}\n{{ m.content }')
+        text = self.run_well('inspect', '--no-measure', self.path('llama')).stdout
+        self.assertRegex(text, r"template +\d+ bytes, not usable: it can't be parsed: line 3")
+        shown = json.loads(self.run_well('inspect', '--json', '--no-measure', self.path('llama')).stdout)
+        self.assertTrue(shown['runs'], shown['refused'])
+        self.assertIn('line 3', shown['chat_template_refused'])
+
     def test_says_what_will_run_a_model(self):
         text = self.run_well('inspect', MODEL).stdout
         for word in ('a token', 'this machine', 'fits', 'tokens/s', 'GB/s'):

@@ -6,6 +6,7 @@
 #include <filesystem>
 #include <limits>
 
+#include "base/atomic_file.h"
 #include "model/hf_folder.h"
 #include "model/model.h"
 #include "tests/expect_error.h"
@@ -162,6 +163,38 @@ TEST(Convert, TheVocabularyOfAFolderIsWritten) {
   const auto bytes = tiny_file({}).bytes();
   write_converted(GgufFile::parse(bytes, "tiny"), {.vocabulary = &vocabulary}, folder / "m.gguf");
   EXPECT_EQ(read_vocabulary(GgufFile::open(folder / "m.gguf")).tokens, vocabulary.tokens);
+}
+
+// As Llama 3's generation_config.json, whose list has more ends than eos.
+TEST(Convert, AFileEndsRepliesWhereItsFolderDoes) {
+  const TemporaryFolder folder;
+  Vocabulary bytes;
+  for (int byte = 0; byte < 256; ++byte) bytes.tokens.emplace_back(1, static_cast<char>(byte));
+  bytes.types.assign(256, TokenType::normal);
+  for (const char* name : {"<|end_of_text|>", "<|eom_id|>", "<|eot_id|>", "<|over|>", "<|done|>", "<|out|>"})
+    bytes.tokens.emplace_back(name);
+  bytes.types.resize(bytes.tokens.size(), TokenType::control);
+  TinyCheckpoint checkpoint = tiny_llama();
+  checkpoint.config["vocab_size"] = bytes.size();
+  for (const char* name : {"model.embed_tokens.weight", "lm_head.weight"})
+    checkpoint.add(name, {bytes.tokens.size(), 16});
+  checkpoint.write(folder / "m");
+  write_file(folder / "m/tokenizer.json", tokenizer_json(bytes));
+  write_file(folder / "m/tokenizer_config.json", R"({"eos_token": "<|eot_id|>"})");
+  write_file(folder / "m/generation_config.json", R"({"eos_token_id": [256, 257, 258, 259, 260, 261]})");
+
+  const GgufFile from = open_hf_folder(folder / "m");
+  const Vocabulary said = read_vocabulary(from);
+  EXPECT_EQ(said.ends, (std::vector<int32_t>{256, 257, 259, 260, 261}));
+  write_converted(from, {.vocabulary = &said}, folder / "m.gguf");
+  const Vocabulary kept = read_vocabulary(GgufFile::open(folder / "m.gguf"));
+  EXPECT_EQ(kept.eos, 258);
+  EXPECT_EQ(kept.ends, said.ends);
+  // What llama.cpp reads, and it knows the ends of Llama 3 by name.
+  EXPECT_EQ(kept.eot, 259);
+  EXPECT_EQ(kept.eom, 260);
+  write_converted(GgufFile::open(folder / "m.gguf"), {.mix = &find_mix("f16")}, folder / "again.gguf");
+  EXPECT_EQ(read_vocabulary(GgufFile::open(folder / "again.gguf")).ends, said.ends);
 }
 
 }  // namespace

@@ -82,6 +82,7 @@ TEST(Inspect, WeightsTakeWhatTheLoaderTakes) {
 TEST(Inspect, TheModelInTheProgramRuns) {
   const Inspection found = inspect_repository("models/search.gguf");
   EXPECT_EQ(found.refused, "");
+  EXPECT_EQ(found.template_refused, "");
   EXPECT_TRUE(to_json(found)["runs"].get<bool>());
   EXPECT_NE(to_text(found).find("runs here     yes"), std::string::npos) << to_text(found);
 }
@@ -176,6 +177,33 @@ TEST(Inspect, SaysWhetherItFits) {
   EXPECT_EQ(fit_of(found), Fit::no);
   EXPECT_EQ(to_json(found)["machine"]["fits"], "no");
   EXPECT_NE(to_text(found).find("does not fit"), std::string::npos) << to_text(found);
+}
+
+Inspection with_template(const std::string& source) {
+  TinyFile file = tiny_file({});
+  file.keys.emplace_back("tokenizer.chat_template", source);
+  return inspect_bytes(file.bytes());
+}
+
+TEST(Inspect, ATemplateThatCantRunIsShownWithItsLine) {
+  EXPECT_EQ(with_template("{{ messages[0].content }}").template_refused, "");
+  EXPECT_EQ(inspect_bytes(tiny_file({}).bytes()).template_refused, "");
+  const std::pair<const char*, std::string> cases[] = {
+      {"a\n{% if %}", "can't be parsed: line 2"},
+      {"{% include 'x' %}", "can't be parsed: line 1"},
+      {"\n\n{{ raise_exception('not today') }}", "can't render a question: line 3: not today"},
+      {"{{ messages[0].content.nothing() }}", "can't render a question: line 1"},
+      {"{% for i in range(99999) %}{% for j in range(99999) %}{% endfor %}{% endfor %}",
+       "can't render a question: line 1: more than"},
+  };
+  for (const auto& [source, why] : cases) {
+    const Inspection found = with_template(source);
+    EXPECT_TRUE(found.template_refused.starts_with(why)) << found.template_refused;
+    EXPECT_EQ(to_json(found)["chat_template_refused"], found.template_refused);
+    EXPECT_NE(to_text(found).find(" bytes, not usable: it " + found.template_refused + "\n"),
+              std::string::npos)
+        << to_text(found);
+  }
 }
 
 TEST(Inspect, AFolderIsShownAsOne) {

@@ -130,7 +130,7 @@ TEST(HfFolder, LayersThatAnExportLeftOutAreNotPromised) {
 TEST(HfFolder, DeepseekV2HasASoftmaxGateAndNoBias) {
   const GgufFile file = tiny_deepseek_v2().assemble();
   EXPECT_EQ(file.get_uint("deepseek2.expert_gating_func"), 1u);
-  EXPECT_EQ(file.find("deepseek2.attention.q_lora_rank"), nullptr);
+  EXPECT_EQ(file.get_uint("deepseek2.attention.q_lora_rank"), 0u);
   EXPECT_EQ(file.find("deepseek2.expert_weights_norm"), nullptr);
   EXPECT_EQ(file.find_tensor("blk.1.exp_probs_b.bias"), nullptr);
   EXPECT_EQ(file.tensor("blk.1.attn_q.weight").dims, (Dims{32, 36}));

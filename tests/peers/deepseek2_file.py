@@ -32,6 +32,7 @@ class Shape:
     yarn_log_multiplier: float = 0.1
     split: bool = True  # attn_k_b and attn_v_b apart; else one attn_kv_b, as in older files
     tied: bool = False
+    drafts: int = 0  # layers that predict further tokens, as the last blocks
     context: int = 512
 
 
@@ -40,7 +41,7 @@ def keys(shape, name, source):
     s, latent = shape, shape.split
     found = {
         'general.architecture': 'deepseek2', 'general.name': name,
-        'context_length': s.context, 'embedding_length': s.hidden, 'block_count': s.layers,
+        'context_length': s.context, 'embedding_length': s.hidden, 'block_count': s.layers + s.drafts,
         'feed_forward_length': s.dense_ff, 'leading_dense_block_count': s.dense_layers,
         'attention.head_count': s.heads, 'attention.head_count_kv': 1 if latent else s.heads,
         'attention.layer_norm_rms_epsilon': 1e-6,
@@ -55,6 +56,8 @@ def keys(shape, name, source):
         found |= {'attention.key_length_mla': s.nope + s.rope, 'attention.value_length_mla': s.v}
     if s.groups > 1:
         found |= {'expert_group_count': s.groups, 'expert_group_used_count': s.groups_used}
+    if s.drafts:
+        found['nextn_predict_layers'] = s.drafts
     if s.yarn:
         found |= {'rope.scaling.type': 'yarn', 'rope.scaling.factor': s.yarn,
                   'rope.scaling.original_context_length': s.yarn_original,
@@ -84,8 +87,12 @@ def tensors(shape, vocab, kind):
     """(name, dims, type's name) of every tensor: matrices of type `kind`; norms, gate and bias F32."""
     s = shape
     yield 'token_embd.weight', (s.hidden, vocab), kind
-    for layer in range(s.layers):
+    for layer in range(s.layers + s.drafts):
         p = f'blk.{layer}.'
+        if layer >= s.layers:
+            yield p + 'nextn.eh_proj.weight', (2 * s.hidden, s.hidden), kind
+            for norm in ('enorm', 'hnorm', 'shared_head_norm'):
+                yield f'{p}nextn.{norm}.weight', (s.hidden,), 'F32'
         yield p + 'attn_norm.weight', (s.hidden,), 'F32'
         yield from attention(s, p, kind)
         yield p + 'ffn_norm.weight', (s.hidden,), 'F32'

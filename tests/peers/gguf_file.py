@@ -6,7 +6,9 @@ import numpy as np
 U32, I32, F32, BOOL, STRING, ARRAY = 4, 5, 6, 7, 8, 9
 SIZES = {0: 1, 1: 1, 2: 2, 3: 2, U32: 4, I32: 4, F32: 4, BOOL: 1, 10: 8, 11: 8, 12: 8}
 # name -> (ggml's number, weights a block, bytes a block)
-TYPES = {'F32': (0, 1, 4), 'F16': (1, 1, 2), 'Q8_0': (8, 32, 34), 'BF16': (30, 1, 2)}
+TYPES = {'F32': (0, 1, 4), 'F16': (1, 1, 2), 'Q5_0': (6, 32, 22), 'Q8_0': (8, 32, 34), 'BF16': (30, 1, 2), 'Q4_K': (12, 256, 144), 'Q6_K': (14, 256, 210),
+         'MXFP4': (39, 32, 17)}
+DECODED = {'F32', 'F16', 'BF16', 'Q8_0'}  # by decode()
 ALIGNMENT = 32
 
 

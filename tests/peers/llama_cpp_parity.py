@@ -13,7 +13,7 @@ WORSE times llama.cpp's. Where the choices differ, one of these must hold, or th
   near tie     in both engines the margin between the two choices is at most TIE times the noise of that step, which is
                the rms difference between the engines over the other tokens of the 20 (F32 files: at most TIGHT)
   its rounding tern chose what llama.cpp itself chooses with the same weights as F32
-Exit 1 where a file or a step is beyond that.
+The tokens of a few texts must be the same, too. Exit 1 where a file or a step is beyond that.
 """
 import json, pathlib, re, subprocess, sys, tempfile, urllib.request
 
@@ -67,6 +67,17 @@ class Peer:
         if len(self.llama.tokenize(b'<think>', add_bos=False, special=True)) == 1:
             return [self.llama.tokenize(q, add_bos=False, special=True) for q in queries]
         return [[(7 * i * (k + 1) + k) % self.llama.n_vocab() for i in range(12)] for k in range(3)]
+
+
+def write_exact(model, types, path):
+    """The same weights as F32; those that gguf_file can't decode, llama.cpp does."""
+    if types <= gguf_file.DECODED:
+        return gguf_file.write_as_f32(model, path)
+    from llama_cpp import llama_cpp
+    how = llama_cpp.llama_model_quantize_default_params()
+    how.ftype, how.allow_requantize = llama_cpp.LLAMA_FTYPE_ALL_F32, True
+    if llama_cpp.llama_model_quantize(str(model).encode(), str(path).encode(), how):
+        sys.exit(f'{model}: llama.cpp does not decode it')
 
 
 def start_server(tern, model, *options):
@@ -156,6 +167,19 @@ class Tally:
         return good and self.counts['WRONG'] == 0
 
 
+TEXTS = ["red shoes under 60", " the  word of\nthat's all", "<s>Ünïcode\t42!? </s>"]
+
+
+def same_tokens(tern, model, peer):
+    """Whether both cut the same text into the same tokens."""
+    found = [[int(token) for token in subprocess.run([tern, 'tokenize', '-m', str(model)], input=text.encode(), check=True,
+                                                     capture_output=True).stdout.split()] for text in TEXTS]
+    expected = [peer.llama.tokenize(text.encode(), add_bos=False, special=False) for text in TEXTS]
+    if found != expected:
+        print(f'{model}: tokens {found}, llama.cpp {expected}')
+    return found == expected
+
+
 def compare(tern, model, folder):
     """Whether one file agrees."""
     keys, tensors = gguf_file.read(model)
@@ -165,7 +189,7 @@ def compare(tern, model, folder):
     peer = exact_peer = Peer(model)
     if not tally.plain:
         exact_file = pathlib.Path(folder) / 'exact.gguf'
-        gguf_file.write_as_f32(model, exact_file)
+        write_exact(model, {kind for _, kind, _ in tensors.values()}, exact_file)
         exact_peer = Peer(exact_file)
     ids_by_text = peer.ids_by_text()
     server, url = start_server(tern, model)
@@ -177,7 +201,7 @@ def compare(tern, model, folder):
                 tally.add(f'prompt {number}, step {step}', token, top, theirs[step], exact[step])
     finally:
         stop_server(server)
-    return tally.report(model)
+    return tally.report(model) and same_tokens(tern, model, peer)
 
 
 def main():

@@ -47,8 +47,16 @@ def values(rng, name, dims):
 def silence(rows, names):
     """Zeroes the rows of tokens that the API can't name, single bytes above ASCII for one: they are never among the best."""
     for token, name in enumerate(names):
-        if not name.replace('\u0120', '').isascii():
+        if name.startswith(('<0x', '<unk>')) or not name.replace('\u0120', '').replace('\u2581', '').isascii():
             rows[token] = 0
+
+
+def tensor_values(rng, name, dims, tied, names):
+    """values(), where the head has nothing to say of tokens that the API can't name."""
+    found = values(rng, name, dims)
+    if name == ('token_embd.weight' if tied else 'output.weight'):
+        silence(found.reshape(len(names), -1), names)
+    return found
 
 
 def write_variant(path, source, name, shape, kind):
@@ -56,14 +64,8 @@ def write_variant(path, source, name, shape, kind):
     family = deepseek2_file if isinstance(shape, Shape) else llama_file
     keys = family.keys(shape, name, source)
     names = gguf_file.strings(keys['tokenizer.ggml.tokens'][1])
-
-    def data_of(tensor, dims, as_type):
-        found = values(rng, tensor, dims)
-        if tensor == ('token_embd.weight' if shape.tied else 'output.weight'):
-            silence(found.reshape(len(names), -1), names)
-        return gguf_file.encode(found, as_type)
-
-    gguf_file.write(path, keys, list(family.tensors(shape, len(names), kind)), data_of)
+    gguf_file.write(path, keys, list(family.tensors(shape, len(names), kind)),
+                    lambda tensor, dims, as_type: gguf_file.encode(tensor_values(rng, tensor, dims, shape.tied, names), as_type))
 
 
 def main():

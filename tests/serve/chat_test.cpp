@@ -7,22 +7,6 @@ namespace {
 constexpr const char* kChat = "/v1/chat/completions";
 constexpr const char* kCompletions = "/v1/completions";
 
-/// All of one delta field over a stream's events of one choice.
-std::string joined(const std::vector<Json>& events, const char* field, int choice = 0) {
-  std::string text;
-  for (const Json& event : events) {
-    for (const Json& one : event["choices"]) {
-      if (one["index"] == choice && one["delta"].contains(field))
-        text += one["delta"][field].get<std::string>();
-    }
-  }
-  return text;
-}
-
-Json last_choice(const std::vector<Json>& events) {
-  return events.back()["choices"][0];
-}
-
 TEST(Chat, ThinkingAndAnswerComeApart) {
   TestServer server;
   const Response response = chat(server, ask("hello"));

@@ -80,10 +80,13 @@ fake::Script answer_by_rules(const Tokenizer& tokenizer) {
   };
 }
 
-TestServer::TestServer(ServeOptions options, EngineOptions engine, int context) {
+TestServer::TestServer(ServeOptions options, EngineOptions engine, int context)
+    : TestServer(test_tokenizer(), answer_by_rules(test_tokenizer()), std::move(options), engine, context) {}
+
+TestServer::TestServer(Tokenizer tokenizer, fake::Script script, ServeOptions options, EngineOptions engine,
+                       int context) {
   options.port = 0;
-  Tokenizer tokenizer = test_tokenizer();
-  auto model = std::make_unique<fake::FakeModel>(answer_by_rules(tokenizer), context);
+  auto model = std::make_unique<fake::FakeModel>(std::move(script), context);
   model->change_shape().vocab = tokenizer.size();
   model->before = [this](std::span<const BatchToken>) { gate_.pass(); };
   engine_ = std::make_unique<Engine>(std::move(model), std::move(tokenizer), engine);
@@ -261,6 +264,21 @@ std::vector<Json> stream(const TestServer& server, const std::string& path, Json
 
 Json ask(const std::string& text) {
   return {{"messages", Json::array({{{"role", "user"}, {"content", text}}})}};
+}
+
+std::string joined(const std::vector<Json>& events, const char* field, int choice) {
+  std::string text;
+  for (const Json& event : events) {
+    for (const Json& one : event["choices"]) {
+      if (one["index"] == choice && one["delta"].contains(field))
+        text += one["delta"][field].get<std::string>();
+    }
+  }
+  return text;
+}
+
+Json last_choice(const std::vector<Json>& events) {
+  return events.back()["choices"][0];
 }
 
 }  // namespace tern::serve_test

@@ -68,6 +68,9 @@ fake::Script answer_by_rules(const Tokenizer& tokenizer);
 class TestServer {
  public:
   explicit TestServer(ServeOptions options = {}, EngineOptions engine = {}, int context = 512);
+  /// In front of another model.
+  TestServer(Tokenizer tokenizer, fake::Script script, ServeOptions options = {}, EngineOptions engine = {},
+             int context = 512);
   ~TestServer();
 
   uint16_t port() const { return server_->port(); }
@@ -137,5 +140,8 @@ Response chat(const TestServer& server, const Json& body);
 std::vector<Json> stream(const TestServer& server, const std::string& path, Json body);
 /// {"messages": [{user, text}]}
 Json ask(const std::string& text);
+/// All of one delta field over a stream's events of one choice.
+std::string joined(const std::vector<Json>& events, const char* field, int choice = 0);
+Json last_choice(const std::vector<Json>& events);
 
 }  // namespace tern::serve_test

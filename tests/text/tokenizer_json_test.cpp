@@ -244,7 +244,9 @@ TEST_F(HuggingFaceFolder, SaysWhatBeginsAndEnds) {
   write_vocabulary(vocabulary, writer);
   const std::vector<std::byte> bytes = writer.bytes();
   const Tokenizer converted(read_vocabulary(GgufFile::parse(bytes, "test.gguf")));
+  EXPECT_EQ(converted.vocabulary().ends, vocabulary.ends);
   EXPECT_TRUE(converted.is_end_of_generation(341));
+  EXPECT_FALSE(converted.is_end_of_generation(342));
   EXPECT_EQ(converted.encode("red <|user|>", true), tokenizer.encode("red <|user|>", true));
 }
 

@@ -19,6 +19,7 @@ void expect_equal(const Vocabulary& a, const Vocabulary& b) {
   EXPECT_EQ(a.merges, b.merges);
   EXPECT_EQ(a.bos, b.bos);
   EXPECT_EQ(a.eos, b.eos);
+  EXPECT_EQ(a.ends, b.ends);
   EXPECT_EQ(a.add_bos, b.add_bos);
   EXPECT_EQ(a.chat_template, b.chat_template);
 }
@@ -75,12 +76,43 @@ TEST(Vocabulary, IsWrittenAsOthersReadIt) {
   EXPECT_EQ(file.get_string("tokenizer.chat_template"), kTernChatTemplate);
 }
 
+TEST(Vocabulary, KeepsEveryEnd) {
+  Vocabulary vocabulary = small_vocabulary();
+  vocabulary.tokens.emplace_back("<|eot_id|>");
+  vocabulary.types.push_back(TokenType::control);
+  vocabulary.ends = {345, 342, 7, 341, 8};  // the first is known by its name
+  GgufWriter writer;
+  write_vocabulary(vocabulary, writer);
+  const std::vector<std::byte> bytes = writer.bytes();
+  const GgufFile file = GgufFile::parse(bytes, "test.gguf");
+  EXPECT_EQ(file.get_uint("tokenizer.ggml.eot_token_id"), 342u);
+  EXPECT_EQ(file.get_uint("tokenizer.ggml.eom_token_id"), 7u);
+  const Vocabulary back = read_vocabulary(file);
+  EXPECT_EQ(back.ends, vocabulary.ends);
+  const Tokenizer before(vocabulary), after(back);
+  for (int32_t id = 0; id < vocabulary.size(); ++id)
+    EXPECT_EQ(after.is_end_of_generation(id), before.is_end_of_generation(id)) << id;
+}
+
+TEST(Vocabulary, KeysThatAreTakenAreLeft) {
+  Vocabulary vocabulary = small_vocabulary();
+  vocabulary.eot = 342;
+  vocabulary.ends = {342, 340, 7, 8};
+  GgufWriter writer;
+  write_vocabulary(vocabulary, writer);
+  const Vocabulary back = read_back(writer);
+  EXPECT_EQ(back.eot, 342);
+  EXPECT_EQ(back.eom, 7);
+  EXPECT_EQ(back.ends, (std::vector<int32_t>{342, 7, 8})) << "without eos";
+}
+
 // A file that is right but for what `change` does to its parts.
 struct Parts {
   std::string model = "gpt2", pre = "gpt-2";
   std::vector<std::string> tokens, merges = {"a b"};
   std::vector<int32_t> types;
   uint64_t bos = 0, eos = 1;
+  std::vector<int32_t> ends = {1, 2, 2};
 };
 
 Vocabulary read_parts(const std::function<void(Parts&)>& change) {
@@ -99,11 +131,13 @@ Vocabulary read_parts(const std::function<void(Parts&)>& change) {
   writer.add_strings("tokenizer.ggml.merges", parts.merges);
   writer.add_u64("tokenizer.ggml.bos_token_id", parts.bos);
   writer.add_u64("tokenizer.ggml.eos_token_id", parts.eos);
+  writer.add_i32s("tokenizer.ggml.eos_token_ids", parts.ends);
   return read_back(writer);
 }
 
 TEST(Vocabulary, RefusesHostileFiles) {
-  Tokenizer(read_parts([](Parts&) {}));  // the file is right without a change
+  EXPECT_EQ(read_parts([](Parts&) {}).ends, (std::vector<int32_t>{2}));  // the file is right without a change
+  Tokenizer(read_parts([](Parts&) {}));
   const std::pair<const char*, std::function<void(Parts&)>> cases[] = {
       {"tokenizer.ggml.model is \"bert\"", [](Parts& parts) { parts.model = "bert"; }},
       {"pre-tokenizer \"nonsense\"", [](Parts& parts) { parts.pre = "nonsense"; }},
@@ -112,6 +146,11 @@ TEST(Vocabulary, RefusesHostileFiles) {
       {"token_type[4] is -1", [](Parts& parts) { parts.types[4] = -1; }},
       {"bos_token_id is 257, expected less than 257", [](Parts& parts) { parts.bos = 257; }},
       {"eos_token_id is 4000000000", [](Parts& parts) { parts.eos = kStrange; }},
+      {"eos_token_ids has 257, expected 0 to 256",
+       [](Parts& parts) {
+         parts.ends = {1, 257};
+       }},
+      {"eos_token_ids has -1", [](Parts& parts) { parts.ends = {-1}; }},
       {"merges[0] is \"ab\"", [](Parts& parts) { parts.merges = {"ab"}; }},
       {"merges[0] is \" b\"", [](Parts& parts) { parts.merges = {" b"}; }},
       {"merges[0] is \"a \"", [](Parts& parts) { parts.merges = {"a "}; }},
