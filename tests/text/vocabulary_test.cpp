@@ -170,7 +170,7 @@ TEST(Vocabulary, RefusesHostileFiles) {
       {"special token 256 is empty", [](Parts& parts) { parts.tokens[256] = "", parts.types[256] = 3; }},
   };
   for (const auto& [expected, change] : cases) {
-    const std::string message = message_of([&] { Tokenizer(read_parts(change)); });
+    const std::string message = message_of([&, change = change] { Tokenizer(read_parts(change)); });
     EXPECT_NE(message.find(expected), std::string::npos) << "expected " << expected << ", got " << message;
   }
 }
