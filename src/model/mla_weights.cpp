@@ -50,12 +50,12 @@ void load_joined(TensorReader& reader, const MlaShape& shape, const std::string&
   // Transposing breaks Q8_0's blocks, so what the absorbed way needs of them becomes F32; other types keep
   // theirs.
   const DType transposed_type = traits(type).block_size == 1 ? type : DType::f32;
-  const size_t row = row_bytes(type, rank);
   std::vector<float> natural(nope * rank);
   std::vector<std::byte> encoded(row_bytes(transposed_type, nope * rank));
   float* up_k = take_floats(reader, heads * rank * nope);
   weights.up_k = up_k;
   const TensorBytes joined = load_unless_counting(reader, kv);
+  const size_t row = joined.size() / (heads * (nope + v));
   for (uint64_t h = 0; h < heads; ++h) {
     const std::byte* from = joined.data() + h * (nope + v) * row;
     if (up_k) {
