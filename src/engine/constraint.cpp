@@ -17,7 +17,7 @@ ThinkingBudget::ThinkingBudget(const ReasoningFormat& format, const ReasoningSpl
 }
 
 std::optional<int32_t> ThinkingBudget::forced() const {
-  const bool spent = split_.thinking() && budget_ && split_.thought() >= *budget_;
+  const bool spent = split_.thinking() && (asked_ || (budget_ && split_.thought() >= *budget_));
   if (closed_ == 0 && !spent) return std::nullopt;
   return format_.closing[closed_];
 }
@@ -31,7 +31,18 @@ void ThinkingBudget::mask(std::span<float> logits) const {
 
 void ThinkingBudget::accept(int32_t token) {
   const auto due = forced();
-  if (due && token == *due) closed_ = (closed_ + 1) % format_.closing.size();
+  if (!due || token != *due) return;
+  forced_once_ = true;
+  closed_ = (closed_ + 1) % format_.closing.size();
+}
+
+void ThinkingBudget::close() {
+  if (!format_.closing.empty() && split_.side() != ReasoningSplit::Side::answer) asked_ = true;
+}
+
+int ThinkingBudget::closing_left() const {
+  if (split_.side() == ReasoningSplit::Side::answer) return 0;
+  return static_cast<int>(format_.closing.size() - closed_);
 }
 
 }  // namespace tern

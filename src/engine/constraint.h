@@ -26,10 +26,20 @@ class ThinkingBudget : public Constraint {
   void mask(std::span<float> logits) const override;
   void accept(int32_t token) override;
 
+  /// Ends the thinking now, as at the budget. Without effect in the answer, or where thinking can't be closed.
+  void close();
+  /// Tokens of the closing that are still to be forced, if the thinking ended now.
+  int closing_left() const;
+  /// Whether the closing was forced, or is being.
+  bool forces() const { return closed_ > 0 || forced_once_; }
+  /// Whether it was close() that did.
+  bool closed() const { return asked_; }
+
  private:
   const ReasoningFormat& format_;
   const ReasoningSplit& split_;
   std::optional<int> budget_;
+  bool asked_ = false, forced_once_ = false;
   size_t closed_ = 0;  ///< tokens of format.closing that were forced already
 };
 

@@ -8,6 +8,7 @@
 #include <vector>
 
 #include "base/clock.h"
+#include "engine/promises.h"
 #include "engine/sampler.h"
 #include "model/model.h"
 #include "text/chat.h"
@@ -27,6 +28,7 @@ struct GenerateRequest {
   int top_logprobs = -1;               ///< -1: no logprobs; 0: of the chosen tokens; n: also the n best
   bool starts_thinking = false;        ///< the prompt ended inside a thought
   std::optional<int> thinking_budget;  ///< tokens; at the budget the closing markers are forced
+  std::optional<Deadline> deadline;    ///< when the answer is to be complete
   TimePoint arrived = Clock::now();
 };
 
@@ -41,6 +43,9 @@ struct Usage {
 struct Timings {
   double first_token_s = 0, total_s = 0;  ///< from `arrived`
 };
+
+/// Who ended the thinking; none where there was none, or it is not over.
+enum class ClosedBy { none, model, budget, deadline };
 
 /// One chosen token's news; every token has its event. Text comes in whole characters and is empty while
 /// bytes are held back and for special tokens; a token's thinking and answer text never come in one event.
@@ -60,6 +65,9 @@ struct FinishEvent {
   std::string error;  ///< for FinishReason::error
   Usage usage;
   Timings timings;
+  ClosedBy closed_by = ClosedBy::none;
+  bool promised = false;       ///< its deadline was
+  std::optional<bool> on_time;  ///< a complete answer by its deadline, where it had one
 };
 
 /// Where a request's events go. Called on the engine's thread: must return at once and not throw.
@@ -79,13 +87,27 @@ struct EngineOptions {
                              ///< that its rounding doesn't depend on what else runs
   double longest_gap = 0.05;  ///< seconds between two tokens of a stream while prompts run: these pause
                               ///< between layers. Where two decode steps take longer, those
+  double calibration_s = 0;  ///< seconds at start for measuring what steps take; deadlines need it
   int most_waiting = 1024;    ///< requests that may wait; more are refused
   Isa isa = detect_isa();
+};
+
+/// A deadline that can't be promised, asked for with LatePolicy::refuse.
+class DeadlineRefused : public Error {
+ public:
+  /// retry_s: how much later it would have to come; 0 where that doesn't help.
+  DeadlineRefused(const std::string& what, double retry_s)
+      : Error(ErrorKind::limit, what), retry_s_(retry_s) {}
+  double retry_s() const { return retry_s_; }
+
+ private:
+  double retry_s_;
 };
 
 struct EngineStatus {
   int running = 0, waiting = 0;
   uint64_t steps = 0;
+  double step_p50_s = 0, step_p99_s = 0;  ///< what the next decode step of one stream would take
   double seconds_since_step = 0;  ///< 0 while there is nothing to do
 };
 
@@ -104,7 +126,8 @@ class Engine {
   const ModelShape& model_shape() const;
   int context() const;
 
-  /// Queues a request; thread-safe. Throws Error{bad_input | unsupported} at once where it can never run
+  /// Queues a request; thread-safe. One with a deadline that can't be promised is treated by its policy:
+  /// DeadlineRefused, or it runs without a promise. Throws Error{bad_input | unsupported} at once where it can never run
   /// (empty prompt, ids out of range, prompt and one token beyond the context or the cache, parameters out of
   /// range, thinking asked of a vocabulary without the markers), and Error{limit} only where it came at a bad
   /// time: too many wait, or the engine drains. A max_tokens beyond the context is cut to it.

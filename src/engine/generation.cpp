@@ -1,6 +1,7 @@
 #include "engine/generation.h"
 
 #include <algorithm>
+#include <cmath>
 #include <utility>
 
 #include "base/error.h"
@@ -108,6 +109,7 @@ void Generation::choose(std::span<float> logits) {
   last_ = sampled.token;
   split_.push(last_, shown(last_), pending_);
   ++usage_.completion_tokens;
+  if (!was_thinking && split_.side() == ReasoningSplit::Side::answer) ++answered_;
   usage_.reasoning_tokens = split_.thought();
 
   TokenEvent event;
@@ -151,7 +153,21 @@ std::optional<FinishReason> Generation::reason_to_end() const {
   const bool ended = (format_->ends_reply(last_) || split_.ended()) && !request_.ignore_eos;
   if (ended || stops_.stopped()) return FinishReason::stop;
   if (usage_.completion_tokens >= max_tokens_) return FinishReason::length;
+  if (promised_ && Clock::now() >= request_.deadline->at) return FinishReason::length;
   return std::nullopt;
+}
+
+int Generation::steps_left(double answer_tokens) const {
+  const int reserved = request_.deadline ? request_.deadline->answer_tokens : 0;
+  const int answer = reserved > 0 ? reserved : static_cast<int>(std::ceil(answer_tokens));
+  const int steps = thinking_.closing_left() + std::max(1, answer - answered_);
+  return std::clamp(steps, 1, std::max(1, most_steps_left()));
+}
+
+ClosedBy Generation::closed_by() const {
+  if (split_.side() != ReasoningSplit::Side::answer || usage_.reasoning_tokens == 0) return ClosedBy::none;
+  if (!thinking_.forces()) return ClosedBy::model;
+  return thinking_.closed() ? ClosedBy::deadline : ClosedBy::budget;
 }
 
 void Generation::finish(FinishReason reason, const std::string& error) {
@@ -168,6 +184,11 @@ void Generation::finish(FinishReason reason, const std::string& error) {
   if (reason == FinishReason::length && stops_.stopped()) event.reason = FinishReason::stop;
   event.error = error;
   event.usage = usage_;
+  event.closed_by = closed_by();
+  event.promised = promised_;
+  if (request_.deadline) {
+    event.on_time = event.reason == FinishReason::stop && now <= request_.deadline->at;
+  }
   event.timings.first_token_s = first_token_ ? seconds_between(request_.arrived, *first_token_) : 0;
   event.timings.total_s = seconds_between(request_.arrived, now);
   try {

@@ -49,6 +49,21 @@ class Generation {
   /// next() was fed.
   void advance();
 
+  const std::optional<Deadline>& deadline() const { return request_.deadline; }
+  /// Its deadline was promised: the schedule keeps it.
+  bool promised() const { return promised_; }
+  void promise() { promised_ = true; }
+  /// Whether thinking, or what may become it, can still be ended.
+  bool may_think() const { return split_.side() != ReasoningSplit::Side::answer; }
+  /// From now on the thinking is closed. No thought opens any more, either.
+  void close_thinking() { thinking_.close(); }
+  /// Decode steps until it is over if its thinking ends now and its answer takes `answer_tokens`, or as many
+  /// as its deadline reserves; at least one.
+  int steps_left(double answer_tokens) const;
+  /// Decode steps until it is over at the latest.
+  int most_steps_left() const { return max_tokens_ - usage_.completion_tokens; }
+  int answer_tokens() const { return answered_; }  ///< said so far
+
   /// Chooses a token from the logits {model's vocabulary} and gives out its event. Sets done() where it was
   /// the last. Throws as Sampler::sample, and what the sink throws.
   void choose(std::span<float> logits);
@@ -62,6 +77,7 @@ class Generation {
   std::string_view shown(int32_t token) const;
   void tell(TokenEvent& event);
   std::optional<FinishReason> reason_to_end() const;
+  ClosedBy closed_by() const;
 
   RequestId id_;
   GenerateRequest request_;
@@ -74,6 +90,8 @@ class Generation {
   Sampler sampler_;
   std::vector<ReasoningSplit::Piece> pending_;  ///< not given out yet
   StopStream stops_;
+  bool promised_ = false;
+  int answered_ = 0;  ///< tokens of the answer
   int cached_ = 0;
   int32_t last_ = 0;  ///< the token chosen last
   Usage usage_;

@@ -94,6 +94,8 @@ ModelShape public_shape(const GgufFile& file, const DecoderShape& shape, const D
           .context = shape.context,
           .cache_layers = shape.layers + (weights.draft ? 1 : 0),
           .cache_row = shape.cache_row(),
+          .experts = shape.layers > shape.dense_layers ? shape.router.experts : 0,
+          .experts_used = shape.layers > shape.dense_layers ? shape.router.used : 0,
           .draft_layers = shape.draft_layers,
           .weights = weights.weights,
           .active_weights = active_weights(shape, weights.weights, tied),

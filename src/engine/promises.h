@@ -1,0 +1,77 @@
+// Deadlines: what was promised, and whether one more promise can be kept beside the others.
+#pragma once
+
+#include <cstdint>
+#include <optional>
+#include <vector>
+
+#include "base/clock.h"
+#include "engine/pace.h"
+
+namespace tern {
+
+/// What becomes of a request whose deadline can't be promised.
+enum class LatePolicy {
+  refuse,      ///< it is refused at once
+  no_think,    ///< it runs without thinking, and without a promise
+  best_effort  ///< it runs without a promise
+};
+
+struct Deadline {
+  TimePoint at;
+  LatePolicy late = LatePolicy::refuse;
+  int answer_tokens = 0;  ///< reserved for the answer; 0: as many as answers took of late, but for one in a hundred
+};
+
+/// What the engine has to do, as of its last step, and what it owes.
+struct Load {
+  struct Promise {
+    TimePoint deadline;
+    double steps = 0;  ///< decode steps until it is over, if its thinking ends now
+  };
+
+  int parallel = 0;   ///< requests that run at once
+  int requests = 0;   ///< that run, or wait and were promised their deadline: a promise passes all others
+  double keys = 0;    ///< cached tokens of all of them, at the end of their prompts
+  double prompt_s = 0;  ///< seconds that their prompts still take, at the 99th percentile
+  std::vector<double> slots;  ///< of those that run: seconds until each is over at the latest
+  std::vector<Promise> promises;
+  double answer_tokens = 0;  ///< that answers took of late, but for one in a hundred
+};
+
+/// What a new request asks for.
+struct Demand {
+  StepWork prompt;
+  double prompt_tokens = 0;
+  double closing_tokens = 0;  ///< of its thinking
+  Deadline deadline;
+};
+
+struct Verdict {
+  bool kept = false;     ///< it can be promised, and every promise given before is kept
+  double needed_s = 0;   ///< from now until its end at the 99th percentile, thinking not counted
+  double retry_s = 0;    ///< how much later it would have to come; 0 where not even an idle engine is fast enough
+  Load::Promise promise;
+};
+
+/// Seconds of a decode step of so many streams with so many cached tokens in all, at the 99th percentile.
+class StepTime {
+ public:
+  StepTime(const Pace& pace, int experts, int experts_used)
+      : pace_(pace), experts_(experts), used_(experts_used) {}
+
+  StepWork streams(int count, double keys) const;
+  /// `tokens` behind `cached` ones, in passes of up to `piece`.
+  StepWork prompt(int tokens, int cached, int piece) const;
+  double seconds(const StepWork& work) const { return pace_.p99(work); }
+
+ private:
+  Pace pace_;
+  int experts_, used_;
+};
+
+/// Thinking gives way: a promise needs its prompt, the tokens that close its thinking, and its answer, beside
+/// as many streams as can run with it.
+Verdict judge(const Load& load, const Demand& demand, const StepTime& time, TimePoint now);
+
+}  // namespace tern
