@@ -32,7 +32,7 @@ void ThinkingBudget::mask(std::span<float> logits) const {
 void ThinkingBudget::accept(int32_t token) {
   const auto due = forced();
   if (!due || token != *due) return;
-  forced_once_ = true;
+  forced_ = true;
   closed_ = (closed_ + 1) % format_.closing.size();
 }
 
@@ -41,8 +41,9 @@ void ThinkingBudget::close() {
 }
 
 int ThinkingBudget::closing_left() const {
-  if (split_.side() == ReasoningSplit::Side::answer) return 0;
-  return static_cast<int>(format_.closing.size() - closed_);
+  if (split_.side() == ReasoningSplit::Side::answer || format_.closing.empty()) return 0;
+  const int opening = split_.side() == ReasoningSplit::Side::unsaid ? 1 : 0;
+  return opening + static_cast<int>(format_.closing.size() - closed_);
 }
 
 }  // namespace tern

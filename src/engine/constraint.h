@@ -26,12 +26,13 @@ class ThinkingBudget : public Constraint {
   void mask(std::span<float> logits) const override;
   void accept(int32_t token) override;
 
-  /// Ends the thinking now, as at the budget. Without effect in the answer, or where thinking can't be closed.
+  /// Ends the thinking now, as at the budget. Without effect in the answer, or where thinking can't be
+  /// closed.
   void close();
   /// Tokens of the closing that are still to be forced, if the thinking ended now.
   int closing_left() const;
-  /// Whether the closing was forced, or is being.
-  bool forces() const { return closed_ > 0 || forced_once_; }
+  /// Whether a closing was forced, if only in part.
+  bool forced_closing() const { return forced_; }
   /// Whether it was close() that did.
   bool closed() const { return asked_; }
 
@@ -39,8 +40,9 @@ class ThinkingBudget : public Constraint {
   const ReasoningFormat& format_;
   const ReasoningSplit& split_;
   std::optional<int> budget_;
-  bool asked_ = false, forced_once_ = false;
-  size_t closed_ = 0;  ///< tokens of format.closing that were forced already
+  bool asked_ = false;   ///< by close()
+  bool forced_ = false;  ///< a token of the closing
+  size_t closed_ = 0;    ///< tokens of format.closing that were forced already
 };
 
 }  // namespace tern

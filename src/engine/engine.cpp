@@ -29,6 +29,8 @@ void check_options(const EngineOptions& options) {
   at_least("threads", options.threads, 0);
   at_least("prompt_piece", options.prompt_piece, 1);
   at_least("most_waiting", options.most_waiting, 0);
+  if (!(options.calibration_s >= 0) || options.calibration_s > 3600)
+    fail(ErrorKind::bad_input, "calibration_s: expected 0 to 3600 seconds, found {}", options.calibration_s);
   if (!(options.longest_gap >= 0) || options.longest_gap > 3600)
     fail(ErrorKind::bad_input, "longest_gap: expected 0 to 3600 seconds, found {}", options.longest_gap);
   constexpr int kMost = 1 << 20;  // far beyond use; keeps their sum an int
@@ -95,6 +97,7 @@ struct Engine::Impl {
   void loop();
   bool read_mail(Mail& mail);
   void publish();
+  void promise(Generation& generation);
   bool busy() const { return running + waiting > 0; }  ///< under the mutex
 
   const Tokenizer tokenizer;
@@ -111,10 +114,13 @@ struct Engine::Impl {
   Mail inbox;
   bool draining = false, stopping = false;
   int running = 0, waiting = 0;  ///< as of the last step; the inbox waits too
+  Load load;                     ///< likewise
+  StepTime step_time{Pace(), 0, 0};
+  double step_p50_s = 0;
   uint64_t steps = 0;
   TimePoint last_step = Clock::now();
 
-  std::thread thread;  ///< last: starts when all else is there
+  std::thread thread;
 };
 
 Engine::Impl::Impl(std::unique_ptr<Model> a_model, Tokenizer a_tokenizer, const EngineOptions& options)
@@ -123,8 +129,11 @@ Engine::Impl::Impl(std::unique_ptr<Model> a_model, Tokenizer a_tokenizer, const 
       cache(cache_shape(model->shape(), options)),
       limits{std::min(model->shape().vocab, tokenizer.size()), cache.max_tokens, options.prompt_piece},
       most_requests(options.parallel + options.most_waiting),
-      scheduler(*model, {options.parallel, options.prompt_piece, cache, options.longest_gap, Clock::now}),
-      thread([this] { loop(); }) {}
+      scheduler(*model, {options.parallel, options.prompt_piece, cache, options.longest_gap, Clock::now}) {
+  if (options.calibration_s > 0) scheduler.calibrate(options.calibration_s);
+  publish();
+  thread = std::thread([this] { loop(); });
+}
 
 Engine::Impl::~Impl() {
   {
@@ -167,6 +176,12 @@ void Engine::Impl::publish() {
   running = scheduler.running();
   waiting = scheduler.waiting() + static_cast<int>(inbox.requests.size());
   steps = scheduler.steps();
+  load = scheduler.load();
+  step_time = scheduler.step_time();
+  step_p50_s = scheduler.predicted_step();
+  for (const auto& generation : inbox.requests) {
+    if (generation->promised()) owe(load, *generation, false, step_time, limits.prompt_piece);
+  }
   last_step = Clock::now();
   if (!busy()) went_idle.notify_all();
 }
@@ -194,6 +209,26 @@ int Engine::context() const {
   return impl_->limits.context;
 }
 
+/// Judges the deadline by what the last step left. Under the mutex.
+void Engine::Impl::promise(Generation& generation) {
+  const Deadline& deadline = *generation.deadline();
+  const Demand demand{step_time.prompt(generation.prompt_left(), 0, limits.prompt_piece),
+                      static_cast<double>(generation.steps_left(load.answer_tokens)), deadline.at};
+  const Verdict verdict = judge(load, demand, step_time, Clock::now());
+  if (verdict.kept) {
+    generation.promise();
+    owe(load, generation, false, step_time, limits.prompt_piece);
+  } else if (deadline.late == LatePolicy::refuse) {
+    const double left = seconds_between(Clock::now(), deadline.at);
+    throw DeadlineRefused(
+        fmt::format("the deadline can't be promised: an answer needs {:.0f} ms now, {:.0f} are left",
+                    verdict.needed_s * 1e3, std::max(0.0, left) * 1e3),
+        verdict.retry_s);
+  } else if (deadline.late == LatePolicy::no_think) {
+    generation.close_thinking();
+  }
+}
+
 RequestId Engine::submit(GenerateRequest request, std::shared_ptr<EventSink> sink) {
   const RequestId id = ++impl_->last_id;
   auto generation =
@@ -203,6 +238,7 @@ RequestId Engine::submit(GenerateRequest request, std::shared_ptr<EventSink> sin
     if (impl_->draining) fail(ErrorKind::limit, "the engine is draining and takes no more requests");
     if (impl_->running + impl_->waiting >= impl_->most_requests)
       fail(ErrorKind::limit, "{} requests are running or waiting, no more are taken", impl_->most_requests);
+    if (generation->deadline()) impl_->promise(*generation);
     if (!impl_->busy()) impl_->last_step = Clock::now();
     impl_->inbox.requests.push_back(std::move(generation));
     ++impl_->waiting;
@@ -228,7 +264,12 @@ void Engine::drain() {
 
 EngineStatus Engine::status() const {
   const std::lock_guard lock(impl_->mutex);
-  EngineStatus status{impl_->running, impl_->waiting, impl_->steps, 0};
+  EngineStatus status;
+  status.running = impl_->running;
+  status.waiting = impl_->waiting;
+  status.steps = impl_->steps;
+  status.step_p50_s = impl_->step_p50_s;
+  status.step_p99_s = impl_->step_time.seconds(impl_->step_time.streams(1, 0));
   if (impl_->busy()) status.seconds_since_step = seconds_since(impl_->last_step);
   return status;
 }

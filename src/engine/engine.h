@@ -66,7 +66,7 @@ struct FinishEvent {
   Usage usage;
   Timings timings;
   ClosedBy closed_by = ClosedBy::none;
-  bool promised = false;       ///< its deadline was
+  bool promised = false;        ///< its deadline was
   std::optional<bool> on_time;  ///< a complete answer by its deadline, where it had one
 };
 
@@ -87,7 +87,7 @@ struct EngineOptions {
                              ///< that its rounding doesn't depend on what else runs
   double longest_gap = 0.05;  ///< seconds between two tokens of a stream while prompts run: these pause
                               ///< between layers. Where two decode steps take longer, those
-  double calibration_s = 0;  ///< seconds at start for measuring what steps take; deadlines need it
+  double calibration_s = 0;   ///< seconds at start for measuring what steps take; deadlines need it
   int most_waiting = 1024;    ///< requests that may wait; more are refused
   Isa isa = detect_isa();
 };
@@ -108,7 +108,7 @@ struct EngineStatus {
   int running = 0, waiting = 0;
   uint64_t steps = 0;
   double step_p50_s = 0, step_p99_s = 0;  ///< what the next decode step of one stream would take
-  double seconds_since_step = 0;  ///< 0 while there is nothing to do
+  double seconds_since_step = 0;          ///< 0 while there is nothing to do
 };
 
 class Engine {
@@ -127,10 +127,11 @@ class Engine {
   int context() const;
 
   /// Queues a request; thread-safe. One with a deadline that can't be promised is treated by its policy:
-  /// DeadlineRefused, or it runs without a promise. Throws Error{bad_input | unsupported} at once where it can never run
-  /// (empty prompt, ids out of range, prompt and one token beyond the context or the cache, parameters out of
-  /// range, thinking asked of a vocabulary without the markers), and Error{limit} only where it came at a bad
-  /// time: too many wait, or the engine drains. A max_tokens beyond the context is cut to it.
+  /// DeadlineRefused, or it runs without a promise. Throws Error{bad_input | unsupported} at once where it
+  /// can never run (empty prompt, ids out of range, prompt and one token beyond the context or the cache,
+  /// parameters out of range, thinking asked of a vocabulary without the markers), and Error{limit} only
+  /// where it came at a bad time: too many wait, or the engine drains. A max_tokens beyond the context is cut
+  /// to it.
   RequestId submit(GenerateRequest request, std::shared_ptr<EventSink> sink);
   /// Ends a request within one step; its sink gets FinishReason::cancelled. Unknown ids are ignored.
   /// Thread-safe.

@@ -105,7 +105,7 @@ void Generation::advance() {
 void Generation::choose(std::span<float> logits) {
   const bool was_thinking = split_.thinking();
   Sampled sampled = sampler_.sample(logits.first(limits_.vocab), &thinking_);
-  if (!first_token_) first_token_ = Clock::now();
+  if (!first_token_) first_token_ = limits_.clock();
   last_ = sampled.token;
   split_.push(last_, shown(last_), pending_);
   ++usage_.completion_tokens;
@@ -153,7 +153,7 @@ std::optional<FinishReason> Generation::reason_to_end() const {
   const bool ended = (format_->ends_reply(last_) || split_.ended()) && !request_.ignore_eos;
   if (ended || stops_.stopped()) return FinishReason::stop;
   if (usage_.completion_tokens >= max_tokens_) return FinishReason::length;
-  if (promised_ && Clock::now() >= request_.deadline->at) return FinishReason::length;
+  if (promised_ && limits_.clock() >= request_.deadline->at) return FinishReason::length;
   return std::nullopt;
 }
 
@@ -166,12 +166,12 @@ int Generation::steps_left(double answer_tokens) const {
 
 ClosedBy Generation::closed_by() const {
   if (split_.side() != ReasoningSplit::Side::answer || usage_.reasoning_tokens == 0) return ClosedBy::none;
-  if (!thinking_.forces()) return ClosedBy::model;
+  if (!thinking_.forced_closing()) return ClosedBy::model;
   return thinking_.closed() ? ClosedBy::deadline : ClosedBy::budget;
 }
 
 void Generation::finish(FinishReason reason, const std::string& error) {
-  const TimePoint now = Clock::now();
+  const TimePoint now = limits_.clock();
   FinishEvent event;
   event.reason = reason;
   event.thinking = split_.thinking();

@@ -3,6 +3,7 @@
 
 #include <algorithm>
 #include <cstdint>
+#include <functional>
 #include <memory>
 #include <optional>
 #include <span>
@@ -23,6 +24,7 @@ struct GenerationLimits {
   int vocab = 0;         ///< ids from here on can't be said: the smaller of the model's and the tokenizer's
   int context = 0;       ///< tokens of one sequence, prompt and reply
   int prompt_piece = 0;  ///< prompt tokens fed at once
+  std::function<TimePoint()> clock = Clock::now;
 };
 
 /// Belongs to one thread at a time. The format must outlive it.

@@ -11,7 +11,8 @@ struct StepWork {
   double streams = 0;  ///< tokens decoded
   double prompt = 0;   ///< prompt tokens
   double experts = 0;  ///< distinct experts that a layer is expected to read, see distinct_experts()
-  double stream_keys = 0, prompt_keys = 0;  ///< cached tokens attended to, summed over the tokens of each kind
+  double stream_keys = 0,
+         prompt_keys = 0;  ///< cached tokens attended to, summed over the tokens of each kind
 };
 
 /// The experts that a layer of `experts`, `used` of them a token, is expected to read for `tokens`, if they
@@ -24,10 +25,11 @@ class RecentQuantiles {
   void add(double ratio);
   /// Below it lies the share q (0 to 1) of what was added of late; `otherwise` while nothing was.
   double quantile(double q, double otherwise) const;
+  double weight() const { return total_; }  ///< values that count, older ones in part
 
  private:
-  static constexpr int kBuckets = 120;       // 1/16 to 16 and beyond at both ends
-  static constexpr double kForget = 0.998;   // per value: half of the weight lies in the last 350
+  static constexpr int kBuckets = 120;      // 1/16 to 16 and beyond at both ends
+  static constexpr double kForget = 0.998;  // per value: half of the weight lies in the last 350
   std::array<double, kBuckets> weight_{};
   double total_ = 0;
 };

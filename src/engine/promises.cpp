@@ -2,6 +2,7 @@
 
 #include <algorithm>
 #include <cmath>
+#include <limits>
 
 namespace tern {
 
@@ -23,44 +24,44 @@ StepWork StepTime::prompt(int tokens, int cached, int piece) const {
   return work;
 }
 
-namespace {
-
-/// Seconds until a place among those that run is free for one more.
-double wait_for_place(const Load& load) {
-  if (load.requests < load.parallel) return 0;
-  std::vector<double> slots = load.slots;
-  std::sort(slots.begin(), slots.end());
-  const size_t ahead = load.requests - load.parallel;
-  if (slots.empty()) return 0;
-  return slots[std::min(ahead, slots.size() - 1)];
+double Load::wait_for_place(int before) const {
+  const int behind = before - (parallel - running);
+  if (behind < 0) return 0;
+  return behind < static_cast<int>(slots.size()) ? slots[behind] : std::numeric_limits<double>::infinity();
 }
 
-double finish_s(const Load& load, const Demand& demand, const StepTime& time, double steps) {
-  const int streams = std::min(load.parallel, load.requests + 1);
-  const double step = time.seconds(time.streams(streams, load.keys + demand.prompt_tokens));
-  return wait_for_place(load) + load.prompt_s + time.seconds(demand.prompt) + steps * step;
+/// All prompts come first, for theirs may be the last. Who waits for its own waits for the streams' steps
+/// between, too: one a pass, and one whenever the gap is used up, of which decoding takes half at most.
+double Load::needed(const Promise& promise, double step) const {
+  const double gap = std::max(longest_gap, 2 * step);
+  const double between = promise.in_prompt ? prompt_passes + prompt_s / (gap / 2) : 0;
+  const double wait = promise.wait ? wait_for_place(*promise.wait) : 0;
+  return wait + prompt_s + (between + promise.steps) * step;
 }
-
-}  // namespace
 
 Verdict judge(const Load& load, const Demand& demand, const StepTime& time, TimePoint now) {
-  const double answer = demand.deadline.answer_tokens > 0 ? demand.deadline.answer_tokens : load.answer_tokens;
+  // How much too late the last of them would be, with this one beside the others.
+  const auto lateness = [&](Load with, double& needed) {
+    with.prompt_s += time.seconds(demand.prompt);
+    with.prompt_passes += demand.prompt.passes;
+    const int streams = std::min(with.parallel, with.requests() + 1);
+    const double step = time.seconds(time.streams(streams, with.keys + demand.prompt.prompt));
+    with.promises.push_back({demand.deadline, demand.steps, true, with.waiting});
+    needed = with.needed(with.promises.back(), step);
+    double most = -std::numeric_limits<double>::infinity();
+    for (const Load::Promise& promise : with.promises)
+      most = std::max(most, with.needed(promise, step) - seconds_between(now, promise.deadline));
+    return most;
+  };
   Verdict verdict;
-  verdict.promise = {demand.deadline.at, demand.closing_tokens + answer};
-  verdict.needed_s = finish_s(load, demand, time, verdict.promise.steps);
-
-  const double left = seconds_between(now, demand.deadline.at);
-  const int streams = std::min(load.parallel, load.requests + 1);
-  const double step = time.seconds(time.streams(streams, load.keys + demand.prompt_tokens));
-  const double prompts = load.prompt_s + time.seconds(demand.prompt);
-  double missing = verdict.needed_s - left;
-  for (const Load::Promise& promise : load.promises) {
-    missing = std::max(missing, prompts + promise.steps * step - seconds_between(now, promise.deadline));
-  }
-  verdict.kept = missing <= 0;
-  const Load idle{.parallel = load.parallel};
-  const bool possible = finish_s(idle, demand, time, verdict.promise.steps) <= left;
-  verdict.retry_s = verdict.kept || !possible ? 0 : missing;
+  const double late = lateness(load, verdict.needed_s);
+  verdict.kept = late <= 0;
+  if (verdict.kept) return verdict;
+  double alone = 0;
+  Load idle;
+  idle.longest_gap = load.longest_gap;
+  constexpr double kLongest = 60;  // where nobody can say when a place is free
+  if (lateness(idle, alone) <= 0) verdict.retry_s = std::min(late, kLongest);
   return verdict;
 }
 

@@ -20,38 +20,50 @@ enum class LatePolicy {
 struct Deadline {
   TimePoint at;
   LatePolicy late = LatePolicy::refuse;
-  int answer_tokens = 0;  ///< reserved for the answer; 0: as many as answers took of late, but for one in a hundred
+  int answer_tokens =
+      0;  ///< reserved for the answer; 0: as many as answers took of late, but for one in a hundred
 };
 
-/// What the engine has to do, as of its last step, and what it owes.
+/// What the engine has to do, as of its last step, and what it owes. Seconds are those of the 99th
+/// percentile.
 struct Load {
   struct Promise {
     TimePoint deadline;
-    double steps = 0;  ///< decode steps until it is over, if its thinking ends now
+    double steps = 0;         ///< decode steps until it is over, if its thinking ends now
+    bool in_prompt = false;   ///< it has not said anything yet
+    std::optional<int> wait;  ///< promised ones before it that wait for a place; none where it runs
   };
 
-  int parallel = 0;   ///< requests that run at once
-  int requests = 0;   ///< that run, or wait and were promised their deadline: a promise passes all others
-  double keys = 0;    ///< cached tokens of all of them, at the end of their prompts
-  double prompt_s = 0;  ///< seconds that their prompts still take, at the 99th percentile
-  std::vector<double> slots;  ///< of those that run: seconds until each is over at the latest
+  int parallel = 1;  ///< requests that run at once
+  int running = 0;
+  int waiting = 0;            ///< that were promised their deadline: they pass all others
+  double keys = 0;            ///< cached tokens of both, at the end of their prompts
+  double prompt_s = 0;        ///< that promised prompts, and a pass under way, still take
+  double prompt_passes = 0;   ///< in so many passes
+  double longest_gap = 0;     ///< of a step in which prompts run, see Scheduler::Limits
+  std::vector<double> slots;  ///< ascending: seconds until each of them is over at the latest
   std::vector<Promise> promises;
   double answer_tokens = 0;  ///< that answers took of late, but for one in a hundred
+
+  int requests() const { return running + waiting; }
+  /// Seconds until a place is free for a request with so many waiting before it.
+  double wait_for_place(int before) const;
+  /// Seconds that a promise needs from now on, if a decode step takes `step`.
+  double needed(const Promise& promise, double step) const;
 };
 
 /// What a new request asks for.
 struct Demand {
   StepWork prompt;
-  double prompt_tokens = 0;
-  double closing_tokens = 0;  ///< of its thinking
-  Deadline deadline;
+  double steps = 0;  ///< to close its thinking and to answer
+  TimePoint deadline;
 };
 
 struct Verdict {
-  bool kept = false;     ///< it can be promised, and every promise given before is kept
-  double needed_s = 0;   ///< from now until its end at the 99th percentile, thinking not counted
-  double retry_s = 0;    ///< how much later it would have to come; 0 where not even an idle engine is fast enough
-  Load::Promise promise;
+  bool kept = false;    ///< it can be promised, and every promise given before is kept
+  double needed_s = 0;  ///< from now until its end at the 99th percentile, thinking not counted
+  double retry_s =
+      0;  ///< how much later it would have to come; 0 where not even an idle engine is fast enough
 };
 
 /// Seconds of a decode step of so many streams with so many cached tokens in all, at the 99th percentile.

@@ -1,13 +1,21 @@
 #include "engine/scheduler.h"
 
 #include <algorithm>
+#include <chrono>
 #include <exception>
+#include <limits>
 #include <span>
 #include <utility>
 
 #include "base/checked.h"
 
 namespace tern {
+namespace {
+
+constexpr double kUsualAnswer = 64;  // tokens, until answers have shown better
+constexpr double kFewAnswers = 20;   // that many don't show the longest of a hundred
+
+}  // namespace
 
 Scheduler::Scheduler(Model& model, const Limits& limits)
     : model_(model), limits_(limits), cache_(limits.cache), free_pages_(limits.cache.pages) {
@@ -29,25 +37,48 @@ void Scheduler::Batch::clear() {
 void Scheduler::step() {
   const TimePoint began = limits_.clock();
   admit();
+  close_thinking();
   schedule_streams();
   schedule_prompts();
   if (!streams_.turns.empty() || !prompts_.turns.empty()) ++steps_;
+  const StepWork decoded = work_of(streams_, 1, false);
   run_streams();
   finish(streams_);
+  if (decoded.streams > 0) pace_.observe(decoded, seconds_between(began, limits_.clock()));
   if (run_prompts(began)) finish(prompts_);
   release_ended();
 }
 
-/// First come, first served: who doesn't fit yet waits, and all behind with it.
+/// First come, first served, promised ones before the others: who doesn't fit yet waits, and all behind with
+/// it.
 void Scheduler::admit() {
   while (!waiting_.empty() && !free_sequences_.empty()) {
     const int pages = PagedCache::pages_for(waiting_.front()->most_cached());
     if (pages > free_pages_) return;
+    if (!waiting_.front()->promised() && slack(1) < 0) return;
     free_pages_ -= pages;
     running_.push_back(std::make_unique<Running>(
         Running{std::move(waiting_.front()), free_sequences_.back(), pages, prompts_done_, false}));
     free_sequences_.pop_back();
     waiting_.pop_front();
+  }
+}
+
+/// Of those whose deadline leaves no more than closing, answer and one step.
+void Scheduler::close_thinking() {
+  const auto has_deadline = [](const auto& request) {
+    return request->generation && request->generation->deadline();
+  };
+  if (std::none_of(running_.begin(), running_.end(), has_deadline)) return;
+  const Load owed = load(false);
+  const StepTime time = step_time();
+  const double step = time.seconds(time.streams(std::max(1, owed.requests()), owed.keys));
+  for (const auto& request : running_) {
+    if (!has_deadline(request) || !request->generation->may_think()) continue;
+    Generation& generation = *request->generation;
+    Load::Promise now = promise_of(generation, owed);
+    now.steps += 1;  // the one that is about to run
+    if (seconds_between(limits_.clock(), now.deadline) <= owed.needed(now, step)) generation.close_thinking();
   }
 }
 
@@ -62,10 +93,13 @@ void Scheduler::schedule_streams() {
 void Scheduler::schedule_prompts() {
   if (!prompts_.turns.empty()) return;
   prompts_.clear();
+  // A promise was made without the company of prompts that have none, before it has a place, too.
+  const bool promised_only = prompts_are_urgent() || (!waiting_.empty() && waiting_.front()->promised());
   size_t room = limits_.prompt_piece;
   for (Running* request : prompts_in_order()) {
     const size_t piece = request->generation->next().size();
     if (piece > room) continue;  // pieces are never cut: see Generation
+    if (promised_only && !request->generation->promised()) continue;
     room -= piece;
     request->in_pass = true;
     take_turn(*request, prompts_);
@@ -74,7 +108,7 @@ void Scheduler::schedule_prompts() {
 
 /// The shortest rest first, less what others were given since the request came: so a short prompt passes a
 /// long one, and nobody is passed by more prompt tokens than its own.
-std::vector<Scheduler::Running*> Scheduler::prompts_in_order() {
+std::vector<Scheduler::Running*> Scheduler::prompts_in_order() const {
   std::vector<Running*> order;
   for (const auto& request : running_) {
     if (request->generation && request->generation->in_prompt()) order.push_back(request.get());
@@ -88,6 +122,25 @@ std::vector<Scheduler::Running*> Scheduler::prompts_in_order() {
   return order;
 }
 
+/// Whether a promised request waits for its prompt.
+bool Scheduler::prompts_are_urgent() const {
+  return std::any_of(running_.begin(), running_.end(), [](const auto& request) {
+    return request->generation && request->generation->promised() && request->generation->in_prompt();
+  });
+}
+
+/// Seconds that the promises leave for other things, beside `more` streams without a promise.
+double Scheduler::slack(int more) const {
+  const Load owed = load(false);
+  if (owed.promises.empty()) return std::numeric_limits<double>::infinity();
+  const StepTime time = step_time();
+  const double step = time.seconds(time.streams(std::max(1, owed.requests() + more), owed.keys));
+  double least = std::numeric_limits<double>::infinity();
+  for (const Load::Promise& promise : owed.promises)
+    least = std::min(least, seconds_between(limits_.clock(), promise.deadline) - owed.needed(promise, step));
+  return least;
+}
+
 /// One forward pass for all. Where it fails, each request runs alone, so that only the guilty ones end.
 void Scheduler::run_streams() {
   if (streams_.tokens.empty()) return;
@@ -99,27 +152,163 @@ void Scheduler::run_streams() {
 }
 
 /// Takes the pass further, by at least a layer, until the streams' gap is used up but for their next step.
-/// Whether it is done.
+/// Prompts without a promise run while every promise leaves time for a layer. Whether the pass is done.
 bool Scheduler::run_prompts(TimePoint step_began) {
   if (prompts_.turns.empty()) return false;
   const TimePoint began = limits_.clock();
-  const double gap = std::max(limits_.longest_gap, 2 * seconds_between(step_began, began));
-  TimePoint layer_began = began;
+  const double decoded = seconds_between(step_began, began);
+  double gap = std::max(limits_.longest_gap, 2 * decoded);
+  if (!prompts_are_urgent()) {
+    const double left = slack(0), layer = pace_.predict(work_of(prompts_, 1.0 / model_.shape().layers, true));
+    if (left < layer) return false;
+    gap = std::min(gap, decoded + left);
+  }
+  const int before = pass_.layers;
+  const bool done = take_further(gap, step_began);
+  const int layers = (done ? model_.shape().layers : pass_.layers) - before;
+  const StepWork work = work_of(prompts_, static_cast<double>(layers) / model_.shape().layers, true);
+  if (work.prompt > 0) pace_.observe(work, seconds_between(began, limits_.clock()));
+  if (done) prompts_done_ += prompts_.tokens.size();
+  return done;
+}
+
+/// The pass, until it is done (true) or the next layer would not be over so many seconds after `began`.
+bool Scheduler::take_further(double seconds, TimePoint began) {
+  if (prompts_.tokens.empty()) return true;
+  TimePoint layer_began = limits_.clock();
   const auto pause = [&] {
     const TimePoint now = limits_.clock();
     const double layer = seconds_between(std::exchange(layer_began, now), now);
-    return seconds_between(step_began, now) + layer > gap;
+    return seconds_between(began, now) + layer > seconds;
   };
   try {
-    if (!prompts_.tokens.empty() &&
-        !model_.forward_part(prompts_.tokens, cache_, pass_, pause, logits_.data()))
-      return false;
+    return model_.forward_part(prompts_.tokens, cache_, pass_, pause, logits_.data());
   } catch (const std::exception&) {
     pass_ = {};
     for (Turn& turn : prompts_.turns) run_alone(prompts_, turn);
   }
-  prompts_done_ += prompts_.tokens.size();
   return true;
+}
+
+StepTime Scheduler::step_time() const {
+  return StepTime(pace_, model_.shape().experts, model_.shape().experts_used);
+}
+
+/// What a share of a pass over the batch asks of the machine.
+StepWork Scheduler::work_of(const Batch& batch, double share, bool prompts) const {
+  const StepTime time = step_time();
+  StepWork work;
+  if (!prompts) {
+    double keys = 0;
+    for (const BatchToken& token : batch.tokens) keys += token.position + 1;
+    return batch.tokens.empty() ? work : time.streams(static_cast<int>(batch.tokens.size()), keys);
+  }
+  const auto tokens = static_cast<double>(batch.tokens.size());
+  work.passes = share;
+  work.prompt = share * tokens;
+  work.experts = share * distinct_experts(model_.shape().experts, model_.shape().experts_used, tokens);
+  for (const BatchToken& token : batch.tokens) work.prompt_keys += share * (token.position + 1);
+  return work;
+}
+
+Load Scheduler::load(bool for_one_more) const {
+  Load load;
+  load.parallel = limits_.parallel;
+  load.longest_gap = limits_.longest_gap;
+  load.answer_tokens = kUsualAnswer * answers_.quantile(0.99, 1);
+  if (answers_.weight() < kFewAnswers) load.answer_tokens = std::max(load.answer_tokens, kUsualAnswer);
+  const StepTime time = step_time();
+  for (const auto& request : running_) {
+    if (request->generation) owe(load, *request->generation, true, time, limits_.prompt_piece);
+  }
+  for (const auto& generation : waiting_) {
+    if (generation->promised()) owe(load, *generation, false, time, limits_.prompt_piece);
+  }
+  // Promised prompts are counted whole. A pass of others holds them up for its rest; where there are none it
+  // runs in what time is left over.
+  const auto is_promised = [](const Turn& turn) {
+    return turn.request->generation && turn.request->generation->promised();
+  };
+  const bool others = std::none_of(prompts_.turns.begin(), prompts_.turns.end(), is_promised);
+  if (!prompts_.tokens.empty() && others && (load.prompt_s > 0 || for_one_more)) {
+    const double rest = 1 - static_cast<double>(pass_.layers) / model_.shape().layers;
+    load.prompt_s += time.seconds(work_of(prompts_, rest, true));
+    load.prompt_passes += 1;
+  }
+  add_slots(load, time);
+  return load;
+}
+
+/// When the places of those that run are free at the latest. One whose prompt has no promise may wait for its
+/// turn as long as there are promises.
+void Scheduler::add_slots(Load& load, const StepTime& time) const {
+  const double step = time.seconds(time.streams(std::max(1, load.requests()), load.keys));
+  for (const auto& request : running_) {
+    if (!request->generation) continue;
+    const Generation& generation = *request->generation;
+    double left = load.prompt_s + generation.most_steps_left() * step;
+    if (generation.promised()) {
+      left = std::min(left, seconds_between(limits_.clock(), generation.deadline()->at));
+    } else if (generation.in_prompt()) {
+      left = std::numeric_limits<double>::infinity();
+    }
+    load.slots.push_back(left);
+  }
+  for (const auto& generation : waiting_) {
+    if (generation->promised())
+      load.slots.push_back(seconds_between(limits_.clock(), generation->deadline()->at));
+  }
+  std::sort(load.slots.begin(), load.slots.end());
+}
+
+Load::Promise promise_of(const Generation& generation, const Load& load) {
+  Load::Promise promise;
+  promise.deadline = generation.deadline()->at;
+  promise.steps = generation.steps_left(load.answer_tokens);
+  promise.in_prompt = generation.in_prompt();
+  return promise;
+}
+
+void owe(Load& load, const Generation& generation, bool runs, const StepTime& time, int prompt_piece) {
+  const int before = load.waiting;
+  ++(runs ? load.running : load.waiting);
+  load.keys += generation.cached() + generation.prompt_left();
+  if (!generation.promised()) return;
+  const StepWork prompt = time.prompt(generation.prompt_left(), generation.cached(), prompt_piece);
+  load.prompt_s += time.seconds(prompt);
+  load.prompt_passes += prompt.passes;
+  load.promises.push_back(promise_of(generation, load));
+  if (!runs) load.promises.back().wait = before;
+}
+
+/// Prompts of several lengths, then steps of one stream, of some and of all, again and again.
+void Scheduler::calibrate(double seconds) {
+  const TimePoint until =
+      limits_.clock() + std::chrono::duration_cast<Clock::duration>(std::chrono::duration<double>(seconds));
+  const int longest = std::min(limits_.prompt_piece, limits_.cache.max_tokens / 2);
+  const int streams = std::min(limits_.parallel, limits_.cache.pages);
+  for (int round = 0; limits_.clock() < until; ++round) {
+    const int tokens = std::max(1, longest >> (round % 3));
+    if (!cache_.extend(0, tokens)) return;
+    prompts_.clear();
+    for (int i = 0; i < tokens; ++i) prompts_.tokens.push_back({0, i, 0, i + 1 == tokens});
+    TimePoint began = limits_.clock();
+    model_.forward(prompts_.tokens, cache_, logits_.data());
+    pace_.observe(work_of(prompts_, 1, true), seconds_between(began, limits_.clock()));
+    cache_.truncate(0, 0);
+    for (const int count : {1, (streams + 1) / 2, streams}) {
+      streams_.clear();
+      for (SequenceId s = 0; s < count; ++s) {
+        if (cache_.extend(s, 1)) streams_.tokens.push_back({0, cache_.length(s) - 1, s, true});
+      }
+      began = limits_.clock();
+      model_.forward(streams_.tokens, cache_, logits_.data());
+      pace_.observe(work_of(streams_, 1, false), seconds_between(began, limits_.clock()));
+    }
+    for (SequenceId s = 0; s < streams; ++s) cache_.truncate(s, 0);
+  }
+  prompts_.clear();
+  streams_.clear();
 }
 
 /// Chooses tokens and gives out events.
@@ -178,6 +367,8 @@ std::span<float> Scheduler::logits_of(size_t row) {
 
 /// Tells its sink. What it holds is given back by release_ended().
 void Scheduler::end(Running& request, FinishReason reason, const std::string& error) {
+  const int answer = request.generation->answer_tokens();
+  if (reason == FinishReason::stop && answer > 0) answers_.add(answer / kUsualAnswer);
   request.generation->finish(reason, error);
   request.generation.reset();
 }
@@ -204,7 +395,10 @@ void Scheduler::release_ended() {
 }
 
 void Scheduler::add(std::unique_ptr<Generation> generation) {
-  waiting_.push_back(std::move(generation));
+  const auto is_not_promised = [](const auto& waiting) { return !waiting->promised(); };
+  const auto behind = generation->promised() ? std::find_if(waiting_.begin(), waiting_.end(), is_not_promised)
+                                             : waiting_.end();
+  waiting_.insert(behind, std::move(generation));
 }
 
 void Scheduler::cancel(RequestId id) {

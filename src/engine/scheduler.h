@@ -12,10 +12,17 @@
 
 #include "base/clock.h"
 #include "engine/generation.h"
+#include "engine/pace.h"
+#include "engine/promises.h"
 #include "model/cache.h"
 #include "model/model.h"
 
 namespace tern {
+
+/// What a request with a deadline needs.
+Load::Promise promise_of(const Generation& generation, const Load& load);
+/// Adds a request, which runs or waits, to what is owed.
+void owe(Load& load, const Generation& generation, bool runs, const StepTime& time, int prompt_piece);
 
 /// Owns the requests that run and wait, and the cache. Belongs to one thread.
 ///
@@ -23,6 +30,10 @@ namespace tern {
 /// admitted request never runs out of them. A step decodes every stream that has its prompt behind it, then
 /// takes the prompts' pass as many layers further as the streams' longest gap allows. A pass holds pieces of
 /// up to prompt_piece tokens; where a prompt is cut never depends on the time, so neither do its logits.
+///
+/// A promised deadline comes before all that was not promised one: its request waits behind promised ones
+/// alone, prompts without a promise run in the time that no promise needs, and thinking is closed as soon as
+/// what is left just covers the answer.
 class Scheduler {
  public:
   struct Limits {
@@ -45,6 +56,16 @@ class Scheduler {
   void end_all(FinishReason reason, const std::string& error = {});
   /// Admits who fits, decodes every stream and takes the prompts further.
   void step();
+
+  /// Runs steps of many kinds on sequences of its own for about so many seconds, so that the pace is known.
+  /// Before the first request. Throws what the model throws.
+  void calibrate(double seconds);
+  /// What it has to do and owes. A pass of prompts without promises counts where promised ones wait for it,
+  /// or would, if there were one more. And what steps take.
+  Load load(bool for_one_more = true) const;
+  StepTime step_time() const;
+  /// Seconds that the next decode step of one stream most likely takes.
+  double predicted_step() const { return pace_.predict(step_time().streams(1, 0)); }
 
   int running() const { return static_cast<int>(running_.size()); }
   uint64_t steps() const { return steps_; }  ///< that ran anything
@@ -77,9 +98,15 @@ class Scheduler {
   void admit();
   void schedule_streams();
   void schedule_prompts();
-  std::vector<Running*> prompts_in_order();
+  std::vector<Running*> prompts_in_order() const;
+  void close_thinking();
   void run_streams();
   bool run_prompts(TimePoint step_began);
+  bool take_further(double seconds, TimePoint began);
+  double slack(int more) const;
+  bool prompts_are_urgent() const;
+  void add_slots(Load& load, const StepTime& time) const;
+  StepWork work_of(const Batch& batch, double share, bool prompts) const;
   void finish(Batch& batch);
 
   void take_turn(Running& request, Batch& batch);
@@ -101,6 +128,8 @@ class Scheduler {
   uint64_t steps_ = 0;
   Batch streams_, prompts_;  ///< of this step; the pass that is under way
   PausedPass pass_;
+  Pace pace_;
+  RecentQuantiles answers_;    ///< tokens of answers over kUsualAnswer
   std::vector<float> logits_;  ///< {parallel, vocab}
 };
 

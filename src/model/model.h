@@ -51,10 +51,10 @@ struct ModelOptions {
 struct ModelShape {
   std::string architecture;
   int vocab = 0, hidden = 0, layers = 0, context = 0;
-  int cache_layers = 0;  ///< layers of its cache: the model's, and the draft layer if loaded
-  int cache_row = 0;     ///< floats a token and layer
+  int cache_layers = 0;               ///< layers of its cache: the model's, and the draft layer if loaded
+  int cache_row = 0;                  ///< floats a token and layer
   int experts = 0, experts_used = 0;  ///< routed ones a layer, and of those a token; 0: dense
-  int draft_layers = 0;  ///< multi-token-prediction layers in the file, loaded or not
+  int draft_layers = 0;               ///< multi-token-prediction layers in the file, loaded or not
   uint64_t weights = 0,
            active_weights = 0;  ///< numbers of parameters: all but draft layers', and used for one token
   uint64_t packed_bytes = 0;    ///< memory of the weights; the norms' few floats come on top

@@ -13,7 +13,7 @@ namespace {
 
 using namespace fake;
 
-constexpr GenerationLimits kLimits{kVocab, 64, 16};
+const GenerationLimits kLimits{kVocab, 64, 16};
 constexpr const char* kReplacement = "\xEF\xBF\xBD";
 
 /// Feeds a scripted reply to one request and keeps what came out.

@@ -10,79 +10,12 @@
 #include <set>
 #include <stdexcept>
 
-#include "tests/engine/fakes.h"
+#include "tests/engine/bench.h"
 
 namespace tern {
 namespace {
 
 using namespace fake;
-
-constexpr double kGap = 0.05;
-
-/// A scheduler over the fake model, with the engine's thread and the clock played by the test.
-class Bench {
- public:
-  struct Sizes {
-    int parallel = 4, prompt_piece = 16, context = 128, pages = 0;
-  };
-
-  explicit Bench(const Sizes& sizes, Script script = hashed())
-      : model(std::move(script), sizes.context, std::max(sizes.parallel, sizes.prompt_piece)),
-        words_(fake::tokenizer()),
-        format_(words_),
-        limits_{kVocab, sizes.context, sizes.prompt_piece},
-        scheduler(model, {sizes.parallel, sizes.prompt_piece, cache(sizes), kGap, [this] { return now; }}) {}
-
-  std::shared_ptr<Recorder> add(GenerateRequest request) {
-    auto sink = std::make_shared<Recorder>();
-    scheduler.add(std::make_unique<Generation>(++last_id, std::move(request), sink, format_, limits_));
-    return sink;
-  }
-  void run_all() {
-    for (int steps = 0; scheduler.running() + scheduler.waiting() > 0; ++steps) {
-      ASSERT_LT(steps, 10000);
-      step();
-    }
-  }
-  void step() {
-    scheduler.step();
-    scheduler.cache().check();
-  }
-
- private:
-  static PagedCache::Shape cache(const Sizes& sizes) {
-    PagedCache::Shape shape;
-    shape.layers = 2;
-    shape.row = 1;
-    shape.pages = sizes.pages > 0 ? sizes.pages : sizes.parallel * PagedCache::pages_for(sizes.context);
-    shape.max_sequences = sizes.parallel;
-    shape.max_tokens = sizes.context;
-    return shape;
-  }
-
- public:
-  /// Lets the time pass that a layer takes: so much each, and so much a token.
-  void take_time(double layer_s, double token_s) {
-    model.on_layer = [this, layer_s, token_s](std::span<const BatchToken> batch, int) {
-      pass(layer_s + token_s * static_cast<double>(batch.size()));
-    };
-  }
-  void pass(double seconds) {
-    now += std::chrono::duration_cast<Clock::duration>(std::chrono::duration<double>(seconds));
-  }
-
-  TimePoint now{};
-  FakeModel model;
-
- private:
-  Tokenizer words_;
-  const ChatFormat format_;
-  GenerationLimits limits_;
-
- public:
-  Scheduler scheduler;
-  RequestId last_id = 0;
-};
 
 GenerateRequest ask(size_t prompt, int max_tokens, int salt = 0) {
   GenerateRequest request;

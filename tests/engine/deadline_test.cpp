@@ -1,0 +1,213 @@
+// Deadlines on a simulated clock: what is promised is kept, what can't be kept is refused.
+#include <gtest/gtest.h>
+
+#include <cmath>
+#include <memory>
+#include <vector>
+
+#include "base/rng.h"
+#include "tests/engine/bench.h"
+
+namespace tern {
+namespace {
+
+using namespace fake;
+
+/// Thinks until it is closed, then says as many tokens as the prompt's first id is, and ends.
+Script thinks_forever() {
+  return [](std::span<const int32_t> prefix, std::span<float> logits) {
+    for (float& logit : logits) logit = -50;
+    size_t closed = prefix.size();
+    while (closed > 0 && prefix[closed - 1] != kEndThink) --closed;
+    if (closed == 0) {
+      logits['t'] = 0;
+    } else {
+      const bool answers = prefix.size() - closed < static_cast<size_t>(prefix[0]);
+      logits[answers ? static_cast<int32_t>('a') : static_cast<int32_t>(kEos)] = 0;
+    }
+  };
+}
+
+GenerateRequest ask(const Bench& bench, int prompt, int answer, double seconds) {
+  GenerateRequest request;
+  request.prompt.assign(prompt, 'q');
+  request.prompt[0] = answer;
+  request.starts_thinking = true;
+  request.arrived = bench.now;
+  request.deadline = Deadline{
+      bench.now + std::chrono::duration_cast<Clock::duration>(std::chrono::duration<double>(seconds)),
+      LatePolicy::refuse, answer + 1};
+  return request;
+}
+
+/// A machine whose decode step takes 2 ms and 0.2 ms a stream, its prompts 0.2 ms a token.
+std::unique_ptr<Bench> make_bench(int parallel = 8) {
+  auto bench = std::make_unique<Bench>(Bench::Sizes{parallel, 64, 1024, 0}, thinks_forever());
+  bench->take_time(0.001, 0.0001);
+  bench->scheduler.calibrate(2);
+  return bench;
+}
+
+TEST(Deadline, ThinksAsLongAsThereIsTimeThenAnswers) {
+  const auto bench = make_bench();
+  const auto sink = bench->add_promised(ask(*bench, 50, 20, 0.5));
+  ASSERT_TRUE(sink);
+  bench->run_all();
+  const FinishEvent& finish = sink->wait();
+  EXPECT_EQ(finish.reason, FinishReason::stop);
+  EXPECT_EQ(finish.closed_by, ClosedBy::deadline);
+  EXPECT_EQ(finish.on_time, true);
+  EXPECT_TRUE(finish.promised);
+  EXPECT_EQ(sink->text(false), std::string(20, 'a'));
+  // 0.5 s less prompt, closing and answer are some 200 steps of 2.2 ms; little of it may be wasted.
+  EXPECT_GE(finish.usage.reasoning_tokens, 120);
+  EXPECT_GE(finish.timings.total_s, 0.35);
+}
+
+TEST(Deadline, WhatNoEngineCanKeepIsRefusedWithoutHope) {
+  const auto bench = make_bench();
+  EXPECT_FALSE(bench->add_promised(ask(*bench, 50, 20, 0.02)));
+  EXPECT_EQ(bench->verdict.retry_s, 0);
+  EXPECT_GT(bench->verdict.needed_s, 0.04);
+}
+
+TEST(Deadline, ABusyEngineSaysWhenToComeAgain) {
+  const auto bench = make_bench(4);
+  std::vector<std::shared_ptr<Recorder>> kept;
+  for (int i = 0; i < 30; ++i) {
+    if (auto sink = bench->add_promised(ask(*bench, 200, 40, 0.4))) kept.push_back(sink);
+  }
+  EXPECT_GE(kept.size(), 2u);
+  EXPECT_LT(kept.size(), 30u);
+  EXPECT_GT(bench->verdict.retry_s, 0);
+  EXPECT_LT(bench->verdict.retry_s, 1);
+  bench->run_all();
+  for (const auto& sink : kept) EXPECT_EQ(sink->wait().on_time, true);
+}
+
+TEST(Deadline, WhoWasPromisedNothingBreaksNoPromise) {
+  const auto bench = make_bench(4);
+  const auto promised = bench->add_promised(ask(*bench, 40, 30, 0.3));
+  ASSERT_TRUE(promised);
+  std::vector<std::shared_ptr<Recorder>> others;
+  for (int i = 0; i < 6; ++i) {
+    GenerateRequest request = ask(*bench, 700, 5, 1);
+    request.deadline.reset();
+    request.starts_thinking = false;
+    request.max_tokens = 20;
+    others.push_back(bench->add(request));
+    bench->step();
+  }
+  bench->run_all();
+  EXPECT_EQ(promised->wait().on_time, true);
+  for (const auto& sink : others) EXPECT_EQ(sink->wait().usage.completion_tokens, 20);
+}
+
+TEST(Deadline, AnAnswerThatIsNotOverInTimeIsCutAndLate) {
+  const auto bench = make_bench();
+  GenerateRequest request = ask(*bench, 50, 200, 0.3);
+  request.deadline->answer_tokens = 20;  // it says ten times that
+  const auto sink = bench->add_promised(request);
+  ASSERT_TRUE(sink);
+  bench->run_all();
+  EXPECT_EQ(sink->wait().reason, FinishReason::length);
+  EXPECT_EQ(sink->wait().on_time, false);
+  EXPECT_LE(sink->wait().timings.total_s, 0.31);
+}
+
+TEST(Deadline, BestEffortClosesItsThinkingToo) {
+  const auto bench = make_bench();
+  GenerateRequest request = ask(*bench, 50, 20, 0.2);
+  const auto sink = bench->add(request);
+  bench->run_all();
+  EXPECT_EQ(sink->wait().closed_by, ClosedBy::deadline);
+  EXPECT_FALSE(sink->wait().promised);
+  EXPECT_EQ(sink->wait().on_time, true);
+}
+
+TEST(Deadline, WithoutOneThinkingGoesOn) {
+  const auto bench = make_bench();
+  GenerateRequest request = ask(*bench, 50, 20, 0.2);
+  request.deadline.reset();
+  request.max_tokens = 400;
+  const auto sink = bench->add(request);
+  bench->run_all();
+  EXPECT_EQ(sink->wait().reason, FinishReason::length);
+  EXPECT_EQ(sink->wait().closed_by, ClosedBy::none);
+  EXPECT_EQ(sink->wait().on_time, std::nullopt);
+}
+
+struct Outcome {
+  int promised = 0, on_time = 0, refused = 0;
+};
+
+/// Requests that come at random, with deadlines and without, to a machine whose layers vary by a tenth and
+/// hiccup now and then.
+Outcome random_workload(uint64_t seed, bool noisy) {
+  Rng rng(seed);
+  const auto bench = make_bench(static_cast<int>(rng.between(1, 12)));
+  if (noisy) {
+    bench->model.on_layer = [&bench = *bench, &rng](std::span<const BatchToken> batch, int) {
+      const double hiccup = rng.chance(0.002) ? 3 : 1;
+      bench.pass((0.001 + 0.0001 * static_cast<double>(batch.size())) * (0.9 + 0.2 * rng.uniform()) * hiccup);
+    };
+    bench->scheduler.calibrate(2);
+  }
+  Outcome outcome;
+  std::vector<std::shared_ptr<Recorder>> promised, all;
+  const double rate = 0.02 + 0.3 * rng.uniform();
+  for (int step = 0; step < 400; ++step) {
+    if (bench->scheduler.running() + bench->scheduler.waiting() == 0) bench->pass(0.002);
+    while (rng.chance(rate)) {
+      GenerateRequest request = ask(*bench, static_cast<int>(rng.between(1, 300)),
+                                    static_cast<int>(rng.between(1, 60)), 0.05 + rng.uniform());
+      if (rng.chance(0.3)) {
+        request.deadline.reset();
+        request.max_tokens = static_cast<int>(rng.between(1, 100));
+        all.push_back(bench->add(request));
+        continue;
+      }
+      if (auto sink = bench->add_promised(request)) {
+        promised.push_back(sink);
+      } else {
+        ++outcome.refused;
+      }
+    }
+    bench->step();
+  }
+  bench->run_all();
+  for (const auto& sink : promised) {
+    ++outcome.promised;
+    outcome.on_time += *sink->wait().on_time;
+    if (getenv("DBG") && !*sink->wait().on_time) std::printf("seed %llu reason %d closed %d prompt %d think %d compl %d total %.3f\n", (unsigned long long)seed, int(sink->wait().reason), int(sink->wait().closed_by), sink->wait().usage.prompt_tokens, sink->wait().usage.reasoning_tokens, sink->wait().usage.completion_tokens, sink->wait().timings.total_s);
+  }
+  for (const auto& sink : all) EXPECT_TRUE(sink->finished());
+  return outcome;
+}
+
+TEST(Deadline, EveryPromiseIsKeptWhereStepsTakeWhatTheyTake) {
+  Outcome sum;
+  for (uint64_t seed = 1; seed <= 1500; ++seed) {
+    const Outcome outcome = random_workload(seed, false);
+    EXPECT_EQ(outcome.on_time, outcome.promised) << "seed " << seed;
+    sum.promised += outcome.promised;
+    sum.refused += outcome.refused;
+  }
+  std::printf("%d promises kept, %d requests refused\n", sum.promised, sum.refused);
+  EXPECT_GT(sum.promised, 1000);
+}
+
+TEST(Deadline, AFewInAThousandAreLateWhereTheMachineIsUnsteady) {
+  Outcome sum;
+  for (uint64_t seed = 1; seed <= 200; ++seed) {
+    const Outcome outcome = random_workload(seed, true);
+    sum.promised += outcome.promised;
+    sum.on_time += outcome.on_time;
+    sum.refused += outcome.refused;
+  }
+  std::printf("%d of %d promises kept, %d requests refused\n", sum.on_time, sum.promised, sum.refused);
+  EXPECT_GE(sum.on_time, 0.995 * sum.promised);
+}
+
+}  // namespace
+}  // namespace tern
