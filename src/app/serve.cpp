@@ -70,6 +70,12 @@ void add_serve(CLI::App& app) {
                    "Requests decoded together; more wait their turn")
       ->check(CLI::Range(1, 1024))
       ->capture_default_str();
+  arguments->engine.calibration_s = 0.5;
+  command
+      ->add_option("--calibration", arguments->engine.calibration_s,
+                   "Seconds at start for measuring what steps take; deadlines need it")
+      ->check(CLI::Range(0.0, 600.0))
+      ->capture_default_str();
   command
       ->add_option_function<double>(
           "--longest-gap", [arguments](double ms) { arguments->engine.longest_gap = ms / 1000; },

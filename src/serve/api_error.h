@@ -1,8 +1,10 @@
 // What a client did wrong, in the words and fields of OpenAI's error object.
 #pragma once
 
+#include <optional>
 #include <stdexcept>
 #include <string>
+#include <utility>
 
 #include "base/error.h"
 
@@ -18,6 +20,12 @@ class ApiError : public std::runtime_error {
   int status() const { return status_; }
   const std::string& param() const { return param_; }
   const std::string& code() const { return code_; }
+  /// When it may be tried again, in seconds, where that helps.
+  std::optional<double> retry_s() const { return retry_s_; }
+  ApiError retry_after(double seconds) && {
+    retry_s_ = seconds;
+    return std::move(*this);
+  }
   /// invalid_request_error, not_found_error, rate_limit_error, … by the status.
   const char* type() const;
   /// The error object as JSON text, always valid UTF-8.
@@ -26,6 +34,7 @@ class ApiError : public std::runtime_error {
  private:
   int status_;
   std::string param_, code_;
+  std::optional<double> retry_s_;
 };
 
 /// Status 400 with a formatted message about field `param`.

@@ -131,6 +131,7 @@ HttpRequest Connection::take_request() {
   request.path = target.substr(0, target.find('?'));
   request.host = message[http::field::host];
   request.origin = message[http::field::origin];
+  request.deadline_ms = message["X-Tern-Deadline-Ms"];
   request.body = std::move(message.body());
   request.arrived = started_;
   parser_.reset();

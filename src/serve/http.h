@@ -11,10 +11,11 @@
 namespace tern {
 
 struct HttpRequest {
-  std::string method;  ///< as sent: GET, POST, …
-  std::string path;    ///< the target without its query
-  std::string host;    ///< the Host header, may be empty
-  std::string origin;  ///< the Origin header, may be empty
+  std::string method;       ///< as sent: GET, POST, …
+  std::string path;         ///< the target without its query
+  std::string host;         ///< the Host header, may be empty
+  std::string origin;       ///< the Origin header, may be empty
+  std::string deadline_ms;  ///< X-Tern-Deadline-Ms, may be empty
   std::string body;
   TimePoint arrived;  ///< its first byte; on a fresh connection, the accept
 };

@@ -66,8 +66,13 @@ void LiveAnswer::submit(const std::shared_ptr<Mailbox>& mailbox,
     } catch (const Error& error) {
       active->fetch_sub(1);
       abandon();
+      if (const auto* late = dynamic_cast<const DeadlineRefused*>(&error)) {
+        ApiError refused(429, error.what(), "deadline_ms", "deadline_infeasible");
+        throw late->retry_s() > 0 ? std::move(refused).retry_after(late->retry_s()) : refused;
+      }
       // Sizes were checked before: what is beyond a limit here is the engine's queue.
-      if (error.kind() == ErrorKind::limit) throw ApiError(429, error.what(), "", "queue_full");
+      if (error.kind() == ErrorKind::limit)
+        throw ApiError(429, error.what(), "", "queue_full").retry_after(1);
       throw;
     }
     choices_[i].submitted = true;
@@ -138,7 +143,10 @@ void LiveAnswer::on_finish(int index, const FinishEvent& event) {
   if (!event.text.empty()) give(index, event.text, event.thinking, nullptr);
   choices_[index].text.reason = event.reason;
   choices_[index].usage = event.usage;
-  if (plan_.stream) outlet_->event(finish_event(plan_.head, index, event.reason, event_usage()));
+  choices_[index].text.tern = timing_json(event);
+  if (plan_.stream) {
+    outlet_->event(finish_event(plan_.head, index, event.reason, choices_[index].text.tern, event_usage()));
+  }
   const bool all =
       std::all_of(choices_.begin(), choices_.end(), [](const Choice& choice) { return choice.finished; });
   if (all) complete();

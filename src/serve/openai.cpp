@@ -149,6 +149,23 @@ void read_sampling(const Fields& fields, CommonFields& request) {
   request.seed = read_seed(fields);
 }
 
+void read_deadline(const Fields& fields, CommonFields& request) {
+  if (const auto ms = fields.integer("deadline_ms", 1, kMaxDeadlineMs))
+    request.deadline_ms = static_cast<int>(*ms);
+  request.answer_reserve = static_cast<int>(fields.integer("answer_reserve_tokens", 1, kMaxInt).value_or(0));
+  const std::string late = fields.string("late").value_or("refuse");
+  constexpr std::pair<std::string_view, LatePolicy> kPolicies[] = {{"refuse", LatePolicy::refuse},
+                                                                   {"no_think", LatePolicy::no_think},
+                                                                   {"best_effort", LatePolicy::best_effort}};
+  const auto policy = std::find_if(std::begin(kPolicies), std::end(kPolicies),
+                                   [&](const auto& one) { return one.first == late; });
+  if (policy == std::end(kPolicies)) {
+    refuse("late", "invalid_value",
+           "Invalid value for 'late': expected refuse, no_think or best_effort, but got \"{}\".", late);
+  }
+  request.late = policy->second;
+}
+
 void read_common(const Fields& fields, CommonFields& request) {
   refuse_known_unsupported(fields);
   request.model = fields.string("model");
@@ -165,6 +182,7 @@ void read_common(const Fields& fields, CommonFields& request) {
     refuse("return_token_ids", "unsupported_value", "'return_token_ids' is not supported in streams.");
   }
   read_sampling(fields, request);
+  read_deadline(fields, request);
 }
 
 /// A message's text: a string, or the texts of an array of parts one after the other.
@@ -303,6 +321,16 @@ std::vector<PromptInput> read_prompts(const Fields& fields) {
 }
 
 }  // namespace
+
+int parse_deadline_ms(std::string_view text) {
+  int ms = 0;
+  const auto read = std::from_chars(text.data(), text.data() + text.size(), ms);
+  if (read.ec != std::errc() || read.ptr != text.data() + text.size() || ms < 1 || ms > kMaxDeadlineMs) {
+    refuse("X-Tern-Deadline-Ms", "invalid_value",
+           "Invalid value for 'X-Tern-Deadline-Ms': expected 1 to {}, but got \"{}\".", kMaxDeadlineMs, text);
+  }
+  return ms;
+}
 
 ChatRequest parse_chat_request(std::string_view body) {
   const RequestJson json = parse_json_object(body);

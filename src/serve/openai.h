@@ -10,6 +10,7 @@
 #include <variant>
 #include <vector>
 
+#include "engine/promises.h"
 #include "serve/api_error.h"
 #include "text/chat.h"
 
@@ -20,6 +21,7 @@ inline constexpr int kMaxPrompts = 64;      ///< prompts of one completion reque
 inline constexpr int kMaxStops = 4;         ///< `stop`
 inline constexpr int kMaxStopBytes = 1024;  ///< of one stop string
 inline constexpr int kMaxTopLogprobs = 20;
+inline constexpr int kMaxDeadlineMs = 3'600'000;
 inline constexpr int kMaxBiases = 300;  ///< `logit_bias`
 
 /// What chat and completion requests have in common.
@@ -39,7 +41,10 @@ struct CommonFields {
   std::optional<uint64_t> seed;
   std::vector<std::string> stop;
   bool ignore_eos = false;
-  int top_logprobs = -1;          ///< -1: no logprobs
+  int top_logprobs = -1;           ///< -1: no logprobs
+  std::optional<int> deadline_ms;  ///< from the request's first byte: when the answer is to be complete
+  LatePolicy late = LatePolicy::refuse;
+  int answer_reserve = 0;         ///< answer_reserve_tokens: kept for the answer; 0: what answers take
   bool return_token_ids = false;  ///< vLLM's: the reply's token ids beside its text
 };
 
@@ -58,6 +63,9 @@ using PromptInput = std::variant<std::string, std::vector<int32_t>>;
 struct CompletionRequest : CommonFields {
   std::vector<PromptInput> prompts;  ///< at least one
 };
+
+/// The header's value. Throws ApiError 400 for anything but 1 to kMaxDeadlineMs.
+int parse_deadline_ms(std::string_view text);
 
 /// The body of POST /v1/chat/completions. Throws ApiError, nothing else but std::bad_alloc, on any bytes.
 ChatRequest parse_chat_request(std::string_view body);

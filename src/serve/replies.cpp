@@ -70,6 +70,7 @@ ReplyJson whole_choice(const ReplyHead& head, int index, const ChoiceText& text)
   choice["logprobs"] = text.logprobs ? text.logprobs->json(head.chat) : ReplyJson(nullptr);
   choice["finish_reason"] = finish_name(text.reason);
   if (text.token_ids) choice["token_ids"] = *text.token_ids;
+  if (!text.tern.is_null()) choice["tern"] = text.tern;
   return choice;
 }
 
@@ -168,10 +169,22 @@ std::string text_event(const ReplyHead& head, int choice, std::string_view text,
   return event_json(head, std::move(json), usage);
 }
 
-std::string finish_event(const ReplyHead& head, int choice, FinishReason reason,
+ReplyJson timing_json(const FinishEvent& event) {
+  if (!event.on_time) return nullptr;
+  constexpr const char* kClosedBy[] = {"none", "model", "budget", "deadline"};
+  ReplyJson json;
+  json["promised"] = event.promised;
+  json["on_time"] = *event.on_time;
+  json["closed_by"] = kClosedBy[static_cast<int>(event.closed_by)];
+  json["actual_ms"] = std::round(event.timings.total_s * 1e4) / 10;
+  return json;
+}
+
+std::string finish_event(const ReplyHead& head, int choice, FinishReason reason, const ReplyJson& tern,
                          const std::optional<ReplyJson>& usage) {
   ReplyJson json = event_choice(head, choice, head.chat ? ReplyJson::object() : ReplyJson(""));
   json["finish_reason"] = finish_name(reason);
+  if (!tern.is_null()) json["tern"] = tern;
   return event_json(head, std::move(json), usage);
 }
 

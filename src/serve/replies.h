@@ -60,15 +60,18 @@ struct ChoiceText {
   std::optional<Logprobs> logprobs;
   std::optional<std::vector<int32_t>> token_ids;  ///< where they were asked for
   FinishReason reason = FinishReason::stop;
+  ReplyJson tern;  ///< timing_json()
 };
 
 ReplyJson usage_json(const Usage& usage);
+/// What became of a deadline: {"promised", "on_time", "closed_by", "actual_ms"}; null where there was none.
+ReplyJson timing_json(const FinishEvent& event);
 
 /// Events of a stream; `usage` is what stands under "usage", nothing where the client did not ask for it.
 std::string first_event(const ReplyHead& head, int choice, const std::optional<ReplyJson>& usage);
 std::string text_event(const ReplyHead& head, int choice, std::string_view text, bool thinking,
                        const Logprobs* logprobs, const std::optional<ReplyJson>& usage);
-std::string finish_event(const ReplyHead& head, int choice, FinishReason reason,
+std::string finish_event(const ReplyHead& head, int choice, FinishReason reason, const ReplyJson& tern,
                          const std::optional<ReplyJson>& usage);
 /// The last event: no choices, the whole request's usage.
 std::string usage_event(const ReplyHead& head, const Usage& usage);

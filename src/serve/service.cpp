@@ -2,6 +2,8 @@
 
 #include <algorithm>
 #include <cctype>
+#include <chrono>
+#include <cmath>
 #include <ctime>
 #include <new>
 #include <random>
@@ -68,6 +70,14 @@ uint64_t random_seed() {
   return random();
 }
 
+/// The deadline of X-Tern-Deadline-Ms, where the body names none.
+template <typename Fields>
+Fields with_header(Fields fields, const HttpRequest& request) {
+  if (!request.deadline_ms.empty() && !fields.deadline_ms)
+    fields.deadline_ms = parse_deadline_ms(request.deadline_ms);
+  return fields;
+}
+
 /// A list that the template must ask for, or its tools would be forgotten without a word.
 void check_asked_for(const ChatFormat& format, const ChatRequest& request, const char* field) {
   const jinja::Value* value = request.variables.get(field);
@@ -80,7 +90,11 @@ void check_asked_for(const ChatFormat& format, const ChatRequest& request, const
 
 HttpReply error_reply(const ApiError& error) {
   HttpReply reply{error.status(), error.json(), {}};
-  if (error.status() == 429) reply.headers.emplace_back("Retry-After", "1");
+  if (const auto retry = error.retry_s()) {
+    const auto ms = static_cast<int64_t>(std::ceil(*retry * 1000));
+    reply.headers.emplace_back("Retry-After", std::to_string((ms + 999) / 1000));
+    reply.headers.emplace_back("retry-after-ms", std::to_string(ms));
+  }
   return reply;
 }
 
@@ -114,9 +128,10 @@ std::shared_ptr<Answer> Service::route(const HttpRequest& request, const std::sh
       outlet->reply(not_allowed(request, "POST"));
       return nullptr;
     }
-    Plan plan = chat ? plan_chat(parse_chat_request(request.body), request.arrived)
-                     : plan_completion(parse_completion_request(request.body), request.arrived);
-    return generate(std::move(plan), outlet);
+    return generate(
+        chat ? plan_chat(with_header(parse_chat_request(request.body), request), request.arrived)
+             : plan_completion(with_header(parse_completion_request(request.body), request), request.arrived),
+        outlet);
   }
   outlet->reply(look_up(request));
   return nullptr;
@@ -188,7 +203,7 @@ void Service::check_bytes(size_t bytes) const {
 std::shared_ptr<Answer> Service::generate(Plan plan, const std::shared_ptr<Outlet>& outlet) {
   if (draining_) throw ApiError(503, "The server is shutting down.");
   if (active_->load() + static_cast<int>(plan.requests.size()) > options_.max_choices) {
-    throw ApiError(429, "Too many requests are waiting; try again soon.", "", "queue_full");
+    throw ApiError(429, "Too many requests are waiting; try again soon.", "", "queue_full").retry_after(1);
   }
   return LiveAnswer::start(engine_, mailbox_, active_, std::move(plan), outlet);
 }
@@ -226,6 +241,10 @@ GenerateRequest Service::base_request(const CommonFields& fields, std::vector<in
   request.ignore_eos = fields.ignore_eos;
   request.top_logprobs = fields.top_logprobs;
   request.arrived = arrived;
+  if (fields.deadline_ms) {
+    request.deadline = Deadline{arrived + std::chrono::milliseconds(*fields.deadline_ms), fields.late,
+                                fields.answer_reserve};
+  }
   return request;
 }
 

@@ -23,6 +23,9 @@ bool eventually(Predicate predicate) {
 }
 
 /// tern's own chat format over single bytes, whose ids are the bytes.
+
+}  // namespace
+
 Tokenizer test_tokenizer() {
   Vocabulary vocabulary;
   for (int byte = 0; byte < 256; ++byte) vocabulary.tokens.emplace_back(1, static_cast<char>(byte));
@@ -38,8 +41,6 @@ Tokenizer test_tokenizer() {
   vocabulary.chat_template = kTernChatTemplate;
   return Tokenizer(std::move(vocabulary));
 }
-
-}  // namespace
 
 fake::Script answer_by_rules(const Tokenizer& tokenizer) {
   const auto id = [&](const char* name) { return *tokenizer.vocabulary().find(name); };

@@ -58,6 +58,9 @@ class Gate {
   int granted_ = 0;
 };
 
+/// The bytes and tern's own markers.
+Tokenizer test_tokenizer();
+
 /// What the model says, by the last user's text: thinks "hm", then answers
 ///   "long …": x without end; "random …": letters by chance without end; "broken": the step fails; else the
 ///   text itself.

@@ -63,7 +63,8 @@ TEST(ChatRequest, ReadsEveryField) {
          "n": 3, "max_tokens": 5, "max_completion_tokens": 7, "temperature": 0.5, "top_p": 0.25, "top_k": 9,
          "min_p": 0.125, "seed": -1, "stop": ["a", "b"], "ignore_eos": true, "logprobs": true, "top_logprobs": 4,
          "reasoning_effort": "low", "thinking_budget_tokens": 0, "presence_penalty": 0.5,
-         "frequency_penalty": -1.5, "repetition_penalty": 1.25, "logit_bias": {"17": -100, "5": 0.5})");
+         "frequency_penalty": -1.5, "repetition_penalty": 1.25, "logit_bias": {"17": -100, "5": 0.5},
+         "deadline_ms": 250, "late": "no_think", "answer_reserve_tokens": 40)");
   EXPECT_EQ(request.model, "m");
   EXPECT_TRUE(request.stream && request.include_usage && request.continuous_usage && request.ignore_eos);
   EXPECT_EQ(request.n, 3);
@@ -72,6 +73,9 @@ TEST(ChatRequest, ReadsEveryField) {
   EXPECT_EQ(request.top_p, 0.25f);
   EXPECT_EQ(request.top_k, 9);
   EXPECT_EQ(request.min_p, 0.125f);
+  EXPECT_EQ(request.deadline_ms, 250);
+  EXPECT_EQ(request.late, LatePolicy::no_think);
+  EXPECT_EQ(request.answer_reserve, 40);
   EXPECT_EQ(request.presence_penalty, 0.5f);
   EXPECT_EQ(request.frequency_penalty, -1.5f);
   EXPECT_EQ(request.repetition_penalty, 1.25f);
@@ -201,6 +205,10 @@ TEST(ChatRequest, RangesAreChecked) {
       {"top_p", "-1"},
       {"top_k", "-2"},
       {"min_p", "2"},
+      {"deadline_ms", "0"},
+      {"deadline_ms", "3600001"},
+      {"late", R"("never")"},
+      {"answer_reserve_tokens", "0"},
       {"presence_penalty", "2.1"},
       {"frequency_penalty", "-3"},
       {"repetition_penalty", "0"},
