@@ -2,6 +2,7 @@
 
 #include <algorithm>
 #include <atomic>
+#include <cmath>
 #include <condition_variable>
 #include <exception>
 #include <limits>
@@ -219,11 +220,12 @@ void Engine::Impl::promise(Generation& generation) {
     generation.promise();
     owe(load, generation, false, step_time, limits.prompt_piece);
   } else if (deadline.late == LatePolicy::refuse) {
-    const double left = seconds_between(Clock::now(), deadline.at);
-    throw DeadlineRefused(
-        fmt::format("the deadline can't be promised: an answer needs {:.0f} ms now, {:.0f} are left",
-                    verdict.needed_s * 1e3, std::max(0.0, left) * 1e3),
-        verdict.retry_s);
+    const double left = std::max(0.0, seconds_between(Clock::now(), deadline.at));
+    const std::string why = std::isfinite(verdict.needed_s)
+                                ? fmt::format("an answer needs {:.0f} ms now, {:.0f} are left",
+                                              verdict.needed_s * 1e3, left * 1e3)
+                                : "every place is taken by requests whose end nobody knows";
+    throw DeadlineRefused("the deadline can't be promised: " + why, verdict.retry_s);
   } else if (deadline.late == LatePolicy::no_think) {
     generation.close_thinking();
   }

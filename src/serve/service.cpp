@@ -178,6 +178,7 @@ HttpReply Service::health() const {
   json["status"] = stalled ? "stalled" : draining_ ? "draining" : "ok";
   json["running"] = status.running;
   json["waiting"] = status.waiting;
+  json["step_ms"] = {{"p50", status.step_p50_s * 1e3}, {"p99", status.step_p99_s * 1e3}};
   return {stalled ? 503 : 200, json.dump(), {}};
 }
 

@@ -179,11 +179,10 @@ Outcome random_workload(uint64_t seed, bool noisy) {
   for (const auto& sink : promised) {
     ++outcome.promised;
     outcome.on_time += *sink->wait().on_time;
-    if (getenv("DBG") && !*sink->wait().on_time)
-      std::printf("seed %llu reason %d closed %d prompt %d think %d compl %d total %.3f\n",
-                  (unsigned long long)seed, int(sink->wait().reason), int(sink->wait().closed_by),
-                  sink->wait().usage.prompt_tokens, sink->wait().usage.reasoning_tokens,
-                  sink->wait().usage.completion_tokens, sink->wait().timings.total_s);
+    std::printf("seed %llu reason %d closed %d prompt %d think %d compl %d total %.3f\n",
+                (unsigned long long)seed, int(sink->wait().reason), int(sink->wait().closed_by),
+                sink->wait().usage.prompt_tokens, sink->wait().usage.reasoning_tokens,
+                sink->wait().usage.completion_tokens, sink->wait().timings.total_s);
   }
   for (const auto& sink : all) EXPECT_TRUE(sink->finished());
   return outcome;

@@ -70,7 +70,8 @@ TEST(Deadline, TheHeaderCountsWhereTheBodyNamesNone) {
     client.post("/v1/chat/completions", body.dump(), header);
     return client.response();
   };
-  EXPECT_EQ(sent(ask("hello"), "X-Tern-Deadline-Ms: 20000\r\n").json()["choices"][0]["tern"]["on_time"], true);
+  EXPECT_EQ(sent(ask("hello"), "X-Tern-Deadline-Ms: 20000\r\n").json()["choices"][0]["tern"]["on_time"],
+            true);
   for (const char* bad : {"0", "-5", "1.5", "soon", "99999999999"}) {
     const Response refused = sent(ask("hello"), fmt::format("X-Tern-Deadline-Ms: {}\r\n", bad).c_str());
     EXPECT_EQ(refused.status, 400) << bad;
