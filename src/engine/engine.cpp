@@ -214,6 +214,7 @@ int Engine::context() const {
 void Engine::Impl::promise(Generation& generation) {
   const Deadline& deadline = *generation.deadline();
   const Demand demand{step_time.prompt(generation.prompt_left(), 0, limits.prompt_piece),
+                      PagedCache::pages_for(generation.most_cached()),
                       static_cast<double>(generation.steps_left(load.answer_tokens)), deadline.at};
   const Verdict verdict = judge(load, demand, step_time, Clock::now());
   if (verdict.kept) {
@@ -224,7 +225,7 @@ void Engine::Impl::promise(Generation& generation) {
     const std::string why = std::isfinite(verdict.needed_s)
                                 ? fmt::format("an answer needs {:.0f} ms now, {:.0f} are left",
                                               verdict.needed_s * 1e3, left * 1e3)
-                                : "every place is taken by requests whose end nobody knows";
+                                : "its place or its memory is taken by requests whose end nobody knows";
     throw DeadlineRefused("the deadline can't be promised: " + why, verdict.retry_s);
   } else if (deadline.late == LatePolicy::no_think) {
     generation.close_thinking();

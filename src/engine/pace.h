@@ -51,6 +51,8 @@ class Pace {
   /// 99 of 100 steps take less than predict() times this: of late, at least 1.
   double p99_factor() const;
   double p99(const StepWork& work) const { return predict(work) * p99_factor(); }
+  /// Forgets how far off predictions were, not what steps cost.
+  void forget_ratios() { ratios_ = {}; }
   /// What a step took. Times that can't be (not above 0, not finite) are ignored.
   void observe(const StepWork& work, double seconds);
 

@@ -24,10 +24,15 @@ StepWork StepTime::prompt(int tokens, int cached, int piece) const {
   return work;
 }
 
-double Load::wait_for_place(int before) const {
-  const int behind = before - (parallel - running);
-  if (behind < 0) return 0;
-  return behind < static_cast<int>(slots.size()) ? slots[behind] : std::numeric_limits<double>::infinity();
+double Load::wait_for_place(int before, int pages) const {
+  int places = parallel - running - before, memory = free_pages - pages;
+  if (places > 0 && memory >= 0) return 0;
+  for (const Slot& slot : slots) {
+    ++places;
+    memory += slot.pages;
+    if (places > 0 && memory >= 0) return slot.seconds;
+  }
+  return std::numeric_limits<double>::infinity();
 }
 
 /// All prompts come first, for theirs may be the last. Who waits for its own waits for the streams' steps
@@ -35,7 +40,7 @@ double Load::wait_for_place(int before) const {
 double Load::needed(const Promise& promise, double step) const {
   const double gap = std::max(longest_gap, 2 * step);
   const double between = promise.in_prompt ? prompt_passes + prompt_s / (gap / 2) : 0;
-  const double wait = promise.wait ? wait_for_place(*promise.wait) : 0;
+  const double wait = promise.wait ? wait_for_place(*promise.wait, 0) : 0;
   return wait + prompt_s + (between + promise.steps) * step;
 }
 
@@ -47,6 +52,7 @@ Verdict judge(const Load& load, const Demand& demand, const StepTime& time, Time
     const int streams = std::min(with.parallel, with.requests() + 1);
     const double step = time.seconds(time.streams(streams, with.keys + demand.prompt.prompt));
     with.promises.push_back({demand.deadline, demand.steps, true, with.waiting});
+    with.free_pages -= demand.pages;
     needed = with.needed(with.promises.back(), step);
     double most = -std::numeric_limits<double>::infinity();
     for (const Load::Promise& promise : with.promises)
@@ -60,6 +66,7 @@ Verdict judge(const Load& load, const Demand& demand, const StepTime& time, Time
   double alone = 0;
   Load idle;
   idle.longest_gap = load.longest_gap;
+  idle.free_pages = demand.pages;
   constexpr double kLongest = 60;  // where nobody can say when a place is free
   if (lateness(idle, alone) <= 0) verdict.retry_s = std::min(late, kLongest);
   return verdict;

@@ -34,20 +34,28 @@ struct Load {
     std::optional<int> wait;  ///< promised ones before it that wait for a place; none where it runs
   };
 
+  /// What a request holds, that runs or was promised its deadline, and until when at the latest.
+  struct Slot {
+    double seconds = 0;  ///< from now
+    int pages = 0;
+  };
+
   int parallel = 1;  ///< requests that run at once
   int running = 0;
-  int waiting = 0;            ///< that were promised their deadline: they pass all others
-  double keys = 0;            ///< cached tokens of both, at the end of their prompts
-  double prompt_s = 0;        ///< that promised prompts, and a pass under way, still take
-  double prompt_passes = 0;   ///< in so many passes
-  double longest_gap = 0;     ///< of a step in which prompts run, see Scheduler::Limits
-  std::vector<double> slots;  ///< ascending: seconds until each of them is over at the latest
+  int waiting = 0;           ///< that were promised their deadline: they pass all others
+  double keys = 0;           ///< cached tokens of both, at the end of their prompts
+  double prompt_s = 0;       ///< that promised prompts, and a pass under way, still take
+  double prompt_passes = 0;  ///< in so many passes
+  double longest_gap = 0;    ///< of a step in which prompts run, see Scheduler::Limits
+  int free_pages = 0;        ///< of the cache, those of promised requests that wait already taken off
+  std::vector<Slot> slots;   ///< in the order of their ends
   std::vector<Promise> promises;
   double answer_tokens = 0;  ///< that answers took of late, but for one in a hundred
 
   int requests() const { return running + waiting; }
-  /// Seconds until a place is free for a request with so many waiting before it.
-  double wait_for_place(int before) const;
+  /// Seconds until a place is free for a request with so many waiting before it, and so many pages, those of
+  /// the waiting aside.
+  double wait_for_place(int before, int pages) const;
   /// Seconds that a promise needs from now on, if a decode step takes `step`.
   double needed(const Promise& promise, double step) const;
 };
@@ -55,6 +63,7 @@ struct Load {
 /// What a new request asks for.
 struct Demand {
   StepWork prompt;
+  int pages = 0;     ///< of the cache, at most
   double steps = 0;  ///< to close its thinking and to answer
   TimePoint deadline;
 };

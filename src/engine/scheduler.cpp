@@ -13,6 +13,7 @@ namespace tern {
 namespace {
 
 constexpr double kUsualAnswer = 64;  // tokens, until answers have shown better
+constexpr int kWarmUp = 3;           // rounds of the calibration in which the pace learns the most
 constexpr double kFewAnswers = 20;   // that many don't show the longest of a hundred
 
 }  // namespace
@@ -52,6 +53,12 @@ void Scheduler::step() {
 /// First come, first served, promised ones before the others: who doesn't fit yet waits, and all behind with
 /// it.
 void Scheduler::admit() {
+  // A promise that was broken before it had a place must not hold up the others any longer.
+  while (!waiting_.empty() && waiting_.front()->promised() &&
+         limits_.clock() >= waiting_.front()->deadline()->at) {
+    waiting_.front()->finish(FinishReason::length);
+    waiting_.pop_front();
+  }
   while (!waiting_.empty() && !free_sequences_.empty()) {
     const int pages = PagedCache::pages_for(waiting_.front()->most_cached());
     if (pages > free_pages_) return;
@@ -215,6 +222,7 @@ Load Scheduler::load(bool for_one_more) const {
   Load load;
   load.parallel = limits_.parallel;
   load.longest_gap = limits_.longest_gap;
+  load.free_pages = free_pages_;
   load.answer_tokens = kUsualAnswer * answers_.quantile(0.99, 1);
   if (answers_.weight() < kFewAnswers) load.answer_tokens = std::max(load.answer_tokens, kUsualAnswer);
   const StepTime time = step_time();
@@ -252,13 +260,15 @@ void Scheduler::add_slots(Load& load, const StepTime& time) const {
     } else if (generation.in_prompt()) {
       left = std::numeric_limits<double>::infinity();
     }
-    load.slots.push_back(left);
+    load.slots.push_back({left, request->pages});
   }
   for (const auto& generation : waiting_) {
-    if (generation->promised())
-      load.slots.push_back(seconds_between(limits_.clock(), generation->deadline()->at));
+    if (!generation->promised()) continue;
+    load.slots.push_back({seconds_between(limits_.clock(), generation->deadline()->at),
+                          PagedCache::pages_for(generation->most_cached())});
   }
-  std::sort(load.slots.begin(), load.slots.end());
+  std::sort(load.slots.begin(), load.slots.end(),
+            [](const Load::Slot& a, const Load::Slot& b) { return a.seconds < b.seconds; });
 }
 
 Load::Promise promise_of(const Generation& generation, const Load& load) {
@@ -278,7 +288,9 @@ void owe(Load& load, const Generation& generation, bool runs, const StepTime& ti
   load.prompt_s += time.seconds(prompt);
   load.prompt_passes += prompt.passes;
   load.promises.push_back(promise_of(generation, load));
-  if (!runs) load.promises.back().wait = before;
+  if (runs) return;
+  load.promises.back().wait = before;
+  load.free_pages -= PagedCache::pages_for(generation.most_cached());
 }
 
 /// Prompts of several lengths, then steps of one stream, of some and of all, again and again.
@@ -288,6 +300,7 @@ void Scheduler::calibrate(double seconds) {
   const int longest = std::min(limits_.prompt_piece, limits_.cache.max_tokens / 2);
   const int streams = std::min(limits_.parallel, limits_.cache.pages);
   for (int round = 0; limits_.clock() < until; ++round) {
+    if (round == kWarmUp) pace_.forget_ratios();
     const int tokens = std::max(1, longest >> (round % 3));
     if (!cache_.extend(0, tokens)) return;
     prompts_.clear();

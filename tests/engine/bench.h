@@ -29,9 +29,11 @@ class Bench {
         limits_{kVocab, sizes.context, sizes.prompt_piece, [this] { return now; }},
         scheduler(model, {sizes.parallel, sizes.prompt_piece, cache(sizes), kGap, [this] { return now; }}) {}
 
-  std::shared_ptr<Recorder> add(GenerateRequest request) {
+  std::shared_ptr<Recorder> add(GenerateRequest request, bool promised = false) {
     auto sink = std::make_shared<Recorder>();
-    scheduler.add(std::make_unique<Generation>(++last_id, std::move(request), sink, format_, limits_));
+    auto generation = std::make_unique<Generation>(++last_id, std::move(request), sink, format_, limits_);
+    if (promised) generation->promise();
+    scheduler.add(std::move(generation));
     return sink;
   }
   /// Judges its deadline as the engine does, and takes it with a promise; else null.
@@ -42,8 +44,10 @@ class Bench {
     const Load load = scheduler.load();
     const int prompt = generation->prompt_left();
     const double steps = generation->steps_left(load.answer_tokens);
-    verdict = judge(load, {time.prompt(prompt, 0, limits_.prompt_piece), steps, generation->deadline()->at},
-                    time, now);
+    const int pages = PagedCache::pages_for(generation->most_cached());
+    verdict =
+        judge(load, {time.prompt(prompt, 0, limits_.prompt_piece), pages, steps, generation->deadline()->at},
+              time, now);
     if (!verdict.kept) return nullptr;
     generation->promise();
     scheduler.add(std::move(generation));

@@ -103,6 +103,46 @@ TEST(Deadline, WhoWasPromisedNothingBreaksNoPromise) {
   for (const auto& sink : others) EXPECT_EQ(sink->wait().usage.completion_tokens, 20);
 }
 
+TEST(Deadline, PagesThatOthersHoldAreNotPromised) {
+  Bench bench({4, 64, 256, 10}, thinks_forever());
+  bench.take_time(0.001, 0.0001);
+  bench.scheduler.calibrate(2);
+  GenerateRequest large = ask(bench, 200, 5, 1);  // seven pages
+  large.deadline.reset();
+  large.max_tokens = 20;
+  const auto running = bench.add(large);
+  bench.step();
+  GenerateRequest request = ask(bench, 100, 20, 5);
+  request.max_tokens = 100;  // seven pages, too
+  EXPECT_FALSE(bench.add_promised(request));
+  EXPECT_GT(bench.verdict.retry_s, 0);
+  bench.run_all();
+  EXPECT_TRUE(bench.add_promised(request));
+  bench.run_all();
+}
+
+TEST(Deadline, ABrokenPromiseHoldsNobodyUp) {
+  // Given without asking whether its pages are there.
+  Bench bench({4, 64, 256, 10}, thinks_forever());
+  bench.take_time(0.001, 0.0001);
+  bench.scheduler.calibrate(2);
+  GenerateRequest large = ask(bench, 200, 5, 1);
+  large.deadline.reset();
+  large.max_tokens = 20;
+  const auto running = bench.add(large);
+  bench.step();
+  GenerateRequest request = ask(bench, 100, 20, 0.1);
+  request.max_tokens = 100;
+  const auto broken = bench.add(request, true);
+  for (int i = 0; i < 1000 && !running->finished(); ++i) {
+    bench.step();
+    bench.pass(0.001);
+  }
+  EXPECT_EQ(running->wait().usage.completion_tokens, 20);
+  EXPECT_EQ(broken->wait().reason, FinishReason::length);
+  EXPECT_EQ(broken->wait().on_time, false);
+}
+
 TEST(Deadline, AnAnswerThatIsNotOverInTimeIsCutAndLate) {
   const auto bench = make_bench();
   GenerateRequest request = ask(*bench, 50, 200, 0.3);
