@@ -1,5 +1,6 @@
 // The chat loop of `tern run` on a terminal.
 #include <editline/readline.h>
+#include <unistd.h>
 
 #include <csignal>
 #include <cstdio>
@@ -12,23 +13,31 @@
 namespace tern::app {
 namespace {
 
-std::atomic<bool> interrupted = false;
+std::atomic<bool> interrupted = false, reading = false;
 static_assert(std::atomic<bool>::is_always_lock_free, "set in a signal handler");
 
-/// While it lives, Ctrl-C sets `interrupted` instead of ending the program.
+/// While it lives, Ctrl-C sets `interrupted` instead of ending the program. It ends a read of the terminal,
+/// too; one that comes just before the read is followed by an alarm, which does.
 class CatchInterrupt {
  public:
   CatchInterrupt() {
     struct sigaction action = {};
-    action.sa_handler = [](int) { interrupted = true; };
+    action.sa_handler = [](int signal) {
+      interrupted = true;
+      if (signal == SIGINT && reading) ::alarm(1);
+    };
     ::sigaction(SIGINT, &action, &before_);
+    ::sigaction(SIGALRM, &action, &alarm_before_);
   }
-  ~CatchInterrupt() { ::sigaction(SIGINT, &before_, nullptr); }
+  ~CatchInterrupt() {
+    ::sigaction(SIGINT, &before_, nullptr);
+    ::sigaction(SIGALRM, &alarm_before_, nullptr);
+  }
   CatchInterrupt(const CatchInterrupt&) = delete;
   CatchInterrupt& operator=(const CatchInterrupt&) = delete;
 
  private:
-  struct sigaction before_;
+  struct sigaction before_, alarm_before_;
 };
 
 /// One line from the terminal; an empty one where Ctrl-C gave it up, nothing at end of input.
@@ -37,7 +46,10 @@ std::optional<std::string> read_line(const char* prompt) {
   // libedit shows the prompt before it takes the terminal over: what is typed in between, Ctrl-D say, would
   // be lost.
   ::rl_prep_terminal(1);
+  reading = true;
   const std::unique_ptr<char, decltype(&std::free)> line(::readline(prompt), std::free);
+  reading = false;
+  ::alarm(0);
   if (!line && interrupted) {
     fmt::print("\n");
     return std::string();
