@@ -213,9 +213,7 @@ int Engine::context() const {
 /// Judges the deadline by what the last step left. Under the mutex.
 void Engine::Impl::promise(Generation& generation) {
   const Deadline& deadline = *generation.deadline();
-  const Demand demand{step_time.prompt(generation.prompt_left(), 0, limits.prompt_piece),
-                      PagedCache::pages_for(generation.most_cached()),
-                      static_cast<double>(generation.steps_left(load.answer_tokens)), deadline.at};
+  const Demand demand = demand_of(generation, load, step_time, limits.prompt_piece);
   const Verdict verdict = judge(load, demand, step_time, Clock::now());
   if (verdict.kept) {
     generation.promise();

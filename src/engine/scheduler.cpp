@@ -279,6 +279,12 @@ Load::Promise promise_of(const Generation& generation, const Load& load) {
   return promise;
 }
 
+Demand demand_of(const Generation& generation, const Load& load, const StepTime& time, int prompt_piece) {
+  return {time.prompt(generation.prompt_left(), generation.cached(), prompt_piece),
+          PagedCache::pages_for(generation.most_cached()),
+          static_cast<double>(generation.steps_left(load.answer_tokens)), generation.deadline()->at};
+}
+
 void owe(Load& load, const Generation& generation, bool runs, const StepTime& time, int prompt_piece) {
   const int before = load.waiting;
   ++(runs ? load.running : load.waiting);

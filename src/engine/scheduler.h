@@ -21,6 +21,8 @@ namespace tern {
 
 /// What a request with a deadline needs.
 Load::Promise promise_of(const Generation& generation, const Load& load);
+/// What a new request with a deadline asks for.
+Demand demand_of(const Generation& generation, const Load& load, const StepTime& time, int prompt_piece);
 /// Adds a request, which runs or waits, to what is owed.
 void owe(Load& load, const Generation& generation, bool runs, const StepTime& time, int prompt_piece);
 

@@ -42,12 +42,7 @@ class Bench {
     auto generation = std::make_unique<Generation>(++last_id, std::move(request), sink, format_, limits_);
     const StepTime time = scheduler.step_time();
     const Load load = scheduler.load();
-    const int prompt = generation->prompt_left();
-    const double steps = generation->steps_left(load.answer_tokens);
-    const int pages = PagedCache::pages_for(generation->most_cached());
-    verdict =
-        judge(load, {time.prompt(prompt, 0, limits_.prompt_piece), pages, steps, generation->deadline()->at},
-              time, now);
+    verdict = judge(load, demand_of(*generation, load, time, limits_.prompt_piece), time, now);
     if (!verdict.kept) return nullptr;
     generation->promise();
     scheduler.add(std::move(generation));

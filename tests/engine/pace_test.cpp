@@ -33,6 +33,15 @@ double noise(Rng& rng) {
   return std::exp(0.05 * (rng.uniform() + rng.uniform() + rng.uniform() - 1.5));
 }
 
+/// Shows it so many random steps of a machine.
+void teach(Pace& pace, const Pace::Costs& machine, int steps, uint64_t seed) {
+  Rng rng(seed);
+  for (int i = 0; i < steps; ++i) {
+    const StepWork work = random_work(rng);
+    pace.observe(work, truth(machine, work) * noise(rng));
+  }
+}
+
 /// The mean of |ln(predicted / true)| over fresh steps.
 double mean_error(const Pace& pace, const Pace::Costs& machine, uint64_t seed) {
   Rng rng(seed);
@@ -46,21 +55,13 @@ double mean_error(const Pace& pace, const Pace::Costs& machine, uint64_t seed) {
 
 TEST(Pace, LearnsAMachineFromItsSteps) {
   Pace pace;
-  Rng rng(1);
-  for (int i = 0; i < 3000; ++i) {
-    const StepWork work = random_work(rng);
-    pace.observe(work, truth(kMachine, work) * noise(rng));
-  }
+  teach(pace, kMachine, 3000, 1);
   EXPECT_LE(mean_error(pace, kMachine, 2), 0.05);
 }
 
 TEST(Pace, AFewStepsAreEnoughToStart) {
   Pace pace;
-  Rng rng(3);
-  for (int i = 0; i < 24; ++i) {
-    const StepWork work = random_work(rng);
-    pace.observe(work, truth(kMachine, work) * noise(rng));
-  }
+  teach(pace, kMachine, 24, 3);
   EXPECT_LE(mean_error(pace, kMachine, 4), 0.10);
 }
 
@@ -68,11 +69,7 @@ TEST(Pace, FollowsAMachineThatSlowsDown) {
   Pace pace(kMachine);
   Pace::Costs slower = kMachine;
   for (double& cost : slower) cost *= 2;
-  Rng rng(5);
-  for (int i = 0; i < 100; ++i) {
-    const StepWork work = random_work(rng);
-    pace.observe(work, truth(slower, work) * noise(rng));
-  }
+  teach(pace, slower, 100, 5);
   EXPECT_LE(mean_error(pace, slower, 6), 0.10);
 }
 
