@@ -171,7 +171,7 @@ std::string Connection::head(int status, std::string_view headers) const {
 void Connection::reply(const HttpReply& reply) {
   if (hub_.draining) keep_alive_ = false;
   std::string headers =
-      fmt::format("Content-Type: application/json\r\nContent-Length: {}\r\n", reply.body.size());
+      fmt::format("Content-Type: {}\r\nContent-Length: {}\r\n", reply.content_type, reply.body.size());
   for (const auto& [name, value] : reply.headers) headers += fmt::format("{}: {}\r\n", name, value);
   end_answer();
   send(head(reply.status, headers) + (head_only_ ? "" : reply.body));

@@ -22,9 +22,10 @@ struct HttpRequest {
 
 struct HttpReply {
   int status = 200;
-  std::string body;  ///< JSON
+  std::string body;
   std::vector<std::pair<std::string, std::string>>
       headers;  ///< beside Content-Type, Content-Length and Connection
+  const char* content_type = "application/json";
 };
 
 /// Takes the answer to one request: one reply, or events and their end. Everything happens on the I/O thread

@@ -6,22 +6,9 @@
 #include <cmath>
 #include <ctime>
 #include <new>
-#include <random>
 
 namespace tern {
 namespace {
-
-constexpr int kCompletionTokens = 16;  ///< OpenAI's default max_tokens of completions
-// A template runs on the thread that serves everybody: some thousands of steps are usual, a fraction of a
-// second is the most.
-constexpr uint64_t kTemplateSteps = 2'000'000;
-constexpr uint64_t kTemplateBytes = 128 << 20;
-
-[[noreturn]] void refuse_length(int context, size_t tokens, const char* bound) {
-  refuse("", "context_length_exceeded",
-         "This model's context is {} tokens; the prompt has {}{} and there must be room for one more.",
-         context, bound, tokens);
-}
 
 HttpReply error_of(const std::exception& error) {
   if (const auto* api = dynamic_cast<const ApiError*>(&error)) return error_reply(*api);
@@ -58,16 +45,19 @@ std::string percent_decoded(std::string_view text) {
   return out;
 }
 
+/// Whether "GET, HEAD" and the like name the method.
+bool takes(std::string_view methods, std::string_view method) {
+  const size_t at = methods.find(method);
+  return !method.empty() && at != std::string_view::npos &&
+         (at + method.size() == methods.size() || methods[at + method.size()] == ',') &&
+         (at == 0 || methods[at - 1] == ' ');
+}
+
 HttpReply not_allowed(const HttpRequest& request, const char* methods) {
   HttpReply reply = error_reply(
       ApiError(405, fmt::format("{} {} is not allowed; use {}.", request.method, request.path, methods)));
   reply.headers.emplace_back("Allow", methods);
   return reply;
-}
-
-uint64_t random_seed() {
-  static thread_local std::mt19937_64 random{std::random_device{}()};
-  return random();
 }
 
 /// The deadline of X-Tern-Deadline-Ms, where the body names none.
@@ -76,14 +66,6 @@ Fields with_header(Fields fields, const HttpRequest& request) {
   if (!request.deadline_ms.empty() && !fields.deadline_ms)
     fields.deadline_ms = parse_deadline_ms(request.deadline_ms);
   return fields;
-}
-
-/// A list that the template must ask for, or its tools would be forgotten without a word.
-void check_asked_for(const ChatFormat& format, const ChatRequest& request, const char* field) {
-  const jinja::Value* value = request.variables.get(field);
-  if (!value || value->is_none() || format.asks_for(field)) return;
-  refuse(field, "unsupported_parameter",
-         "'{}' is not supported: this model's chat template has no place for it.", field);
 }
 
 }  // namespace
@@ -101,15 +83,10 @@ HttpReply error_reply(const ApiError& error) {
 Service::Service(Engine& engine, const ServeOptions& options, std::shared_ptr<Mailbox> mailbox, bool loopback)
     : engine_(engine),
       options_(options),
+      planner_(engine, options),
       mailbox_(std::move(mailbox)),
       loopback_(loopback),
-      created_(std::time(nullptr)) {
-  const bool own_format = engine.tokenizer().vocabulary().chat_template == kTernChatTemplate;
-  default_temperature_ = options.default_temperature.value_or(own_format ? 0.0f : 1.0f);
-  for (int32_t id = 0; id < engine.tokenizer().size(); ++id) {
-    longest_token_ = std::max(longest_token_, engine.tokenizer().bytes(id).size());
-  }
-}
+      created_(std::time(nullptr)) {}
 
 std::shared_ptr<Answer> Service::answer(const HttpRequest& request, const std::shared_ptr<Outlet>& outlet) {
   try {
@@ -121,33 +98,42 @@ std::shared_ptr<Answer> Service::answer(const HttpRequest& request, const std::s
   }
 }
 
+std::span<const Service::Route> Service::routes() {
+  static const Route kRoutes[] = {
+      {"/v1/chat/completions", "POST", &Service::chat}, {"/v1/completions", "POST", &Service::completion},
+      {"/v1/models", "GET, HEAD", &Service::models},    {"/v1/models/", "GET, HEAD", &Service::model_by_id},
+      {"/health", "GET, HEAD", &Service::health},
+  };
+  return kRoutes;
+}
+
 std::shared_ptr<Answer> Service::route(const HttpRequest& request, const std::shared_ptr<Outlet>& outlet) {
-  const bool chat = request.path == "/v1/chat/completions";
-  if (chat || request.path == "/v1/completions") {
-    if (request.method != "POST") {
-      outlet->reply(not_allowed(request, "POST"));
-      return nullptr;
-    }
-    return generate(
-        chat ? plan_chat(with_header(parse_chat_request(request.body), request), request.arrived)
-             : plan_completion(with_header(parse_completion_request(request.body), request), request.arrived),
-        outlet);
+  const auto leads_here = [&](const Route& route) {
+    const std::string_view path = request.path;
+    return path == route.path || (route.path.ends_with('/') && path.starts_with(route.path));
+  };
+  const auto route = std::find_if(routes().begin(), routes().end(), leads_here);
+  if (route == routes().end()) throw ApiError(404, fmt::format("There is nothing at {}.", request.path));
+  if (!takes(route->methods, request.method)) {
+    outlet->reply(not_allowed(request, route->methods));
+    return nullptr;
   }
-  outlet->reply(look_up(request));
+  if (const auto* generate = std::get_if<Generate>(&route->handler))
+    return (this->**generate)(request, outlet);
+  outlet->reply((this->*std::get<LookUp>(route->handler))(request));
   return nullptr;
 }
 
-HttpReply Service::look_up(const HttpRequest& request) const {
-  constexpr std::string_view kModels = "/v1/models";
-  const std::string_view path = request.path;
-  const bool one_model = path.starts_with("/v1/models/");
-  if (path != "/health" && path != kModels && !one_model) {
-    throw ApiError(404, fmt::format("There is nothing at {}.", path));
-  }
-  if (request.method != "GET" && request.method != "HEAD") return not_allowed(request, "GET, HEAD");
-  if (path == "/health") return health();
-  if (one_model) return model_by_id(path.substr(kModels.size() + 1));
-  return {200, models_reply(options_.alias, created_, engine_.context()), {}};
+std::shared_ptr<Answer> Service::chat(const HttpRequest& request, const std::shared_ptr<Outlet>& outlet) {
+  return generate(planner_.chat(with_header(parse_chat_request(request.body), request), request.arrived),
+                  outlet);
+}
+
+std::shared_ptr<Answer> Service::completion(const HttpRequest& request,
+                                            const std::shared_ptr<Outlet>& outlet) {
+  return generate(
+      planner_.completion(with_header(parse_completion_request(request.body), request), request.arrived),
+      outlet);
 }
 
 bool Service::is_ours(std::string_view host) const {
@@ -170,7 +156,7 @@ void Service::check_source(const HttpRequest& request) const {
 }
 
 /// Alive: idle, or the engine stepped recently. Load and long prompts change nothing.
-HttpReply Service::health() const {
+HttpReply Service::health(const HttpRequest&) const {
   const EngineStatus status = engine_.status();
   const double patience = std::chrono::duration<double>(options_.stalled_after).count();
   const bool stalled = status.running + status.waiting > 0 && status.seconds_since_step > patience;
@@ -182,23 +168,14 @@ HttpReply Service::health() const {
   return {stalled ? 503 : 200, json.dump(), {}};
 }
 
-HttpReply Service::model_by_id(std::string_view id) const {
-  check_model(percent_decoded(id));
+HttpReply Service::models(const HttpRequest&) const {
+  return {200, models_reply(options_.alias, created_, engine_.context()), {}};
+}
+
+HttpReply Service::model_by_id(const HttpRequest& request) const {
+  constexpr std::string_view kBefore = "/v1/models/";
+  planner_.check_model(percent_decoded(std::string_view(request.path).substr(kBefore.size())));
   return {200, model_reply(options_.alias, created_, engine_.context()), {}};
-}
-
-void Service::check_model(const std::optional<std::string>& model) const {
-  if (!model || *model == options_.alias) return;
-  throw ApiError(
-      404, fmt::format("The model '{}' does not exist here; this server has '{}'.", *model, options_.alias),
-      "model", "model_not_found");
-}
-
-/// Text that can't fit in the context is refused before time is spent on its tokens.
-void Service::check_bytes(size_t bytes) const {
-  const size_t least_tokens = bytes / longest_token_;
-  if (least_tokens >= static_cast<size_t>(engine_.context()))
-    refuse_length(engine_.context(), least_tokens, "at least ");
 }
 
 std::shared_ptr<Answer> Service::generate(Plan plan, const std::shared_ptr<Outlet>& outlet) {
@@ -207,108 +184,6 @@ std::shared_ptr<Answer> Service::generate(Plan plan, const std::shared_ptr<Outle
     throw ApiError(429, "Too many requests are waiting; try again soon.", "", "queue_full").retry_after(1);
   }
   return LiveAnswer::start(engine_, mailbox_, active_, std::move(plan), outlet);
-}
-
-Plan Service::new_plan(const CommonFields& fields, bool chat) const {
-  check_model(fields.model);
-  Plan plan;
-  plan.head = {chat, new_reply_id(chat), std::time(nullptr), options_.alias};
-  plan.stream = fields.stream;
-  plan.include_usage = fields.include_usage;
-  plan.return_token_ids = fields.return_token_ids;
-  plan.continuous_usage = fields.continuous_usage;
-  return plan;
-}
-
-GenerateRequest Service::base_request(const CommonFields& fields, std::vector<int32_t> prompt,
-                                      TimePoint arrived) const {
-  const int context = engine_.context();
-  if (prompt.size() >= static_cast<size_t>(context)) refuse_length(context, prompt.size(), "");
-  GenerateRequest request;
-  // More than the context holds is no error: the answer then ends with finish_reason "length".
-  request.max_tokens =
-      std::min(fields.max_tokens.value_or(context), context - static_cast<int>(prompt.size()));
-  request.prompt = std::move(prompt);
-  request.sampling.temperature = fields.temperature.value_or(default_temperature_);
-  request.sampling.top_k = fields.top_k;
-  request.sampling.top_p = fields.top_p;
-  request.sampling.min_p = fields.min_p;
-  request.sampling.presence_penalty = fields.presence_penalty;
-  request.sampling.frequency_penalty = fields.frequency_penalty;
-  request.sampling.repetition_penalty = fields.repetition_penalty;
-  request.sampling.logit_bias = fields.logit_bias;
-  request.sampling.seed = fields.seed ? *fields.seed : random_seed();
-  request.stop = fields.stop;
-  request.ignore_eos = fields.ignore_eos;
-  request.top_logprobs = fields.top_logprobs;
-  request.arrived = arrived;
-  if (fields.deadline_ms) {
-    request.deadline = Deadline{arrived + std::chrono::milliseconds(*fields.deadline_ms), fields.late,
-                                fields.answer_reserve};
-  }
-  return request;
-}
-
-/// Choice i of a prompt has the request's seed plus i.
-void Service::add_choices(Plan& plan, const GenerateRequest& base, int n) const {
-  plan.prompt_tokens += static_cast<int>(base.prompt.size());
-  for (int i = 0; i < n; ++i) {
-    plan.requests.push_back(base);
-    plan.requests.back().sampling.seed += static_cast<uint64_t>(i);
-  }
-}
-
-Plan Service::plan_chat(const ChatRequest& request, TimePoint arrived) const {
-  Plan plan = new_plan(request, true);
-  size_t bytes = 0;
-  for (const ChatMessage& message : request.messages) bytes += message.content.size();
-  check_bytes(bytes);
-  const ChatFormat& format = engine_.chat();
-  if (!format.refused().empty()) throw ApiError(400, format.refused());
-  check_asked_for(format, request, "tools");
-  check_asked_for(format, request, "documents");
-  jinja::RenderOptions bounded;
-  bounded.limits.steps = kTemplateSteps;
-  bounded.limits.bytes = kTemplateBytes;
-  const jinja::Rendered prompt = format.render(request.variables, bounded);
-  check_bytes(prompt.text.size());
-  GenerateRequest base = base_request(request, format.encode(prompt), arrived);
-  base.starts_thinking = format.opens_thinking(base.prompt);
-  base.thinking_budget = request.thinking_budget;
-  add_choices(plan, base, request.n);
-  return plan;
-}
-
-std::vector<int32_t> Service::encode_prompt(const PromptInput& prompt) const {
-  const Tokenizer& tokenizer = engine_.tokenizer();
-  if (const auto* ids = std::get_if<std::vector<int32_t>>(&prompt)) {
-    for (const int32_t id : *ids) {
-      if (id < tokenizer.size()) continue;
-      refuse("prompt", "invalid_value", "Token id {} is not below the vocabulary's {}.", id,
-             tokenizer.size());
-    }
-    return *ids;
-  }
-  const auto& text = std::get<std::string>(prompt);
-  check_bytes(text.size());
-  std::vector<int32_t> ids = tokenizer.encode(text, true);
-  const Vocabulary& vocabulary = tokenizer.vocabulary();
-  const bool begin = vocabulary.bos && (vocabulary.add_bos || ids.empty());
-  if (begin && (ids.empty() || ids.front() != *vocabulary.bos)) ids.insert(ids.begin(), *vocabulary.bos);
-  if (ids.empty()) refuse("prompt", "invalid_value", "'prompt' must not be empty.");
-  return ids;
-}
-
-Plan Service::plan_completion(const CompletionRequest& request, TimePoint arrived) const {
-  Plan plan = new_plan(request, false);
-  CommonFields fields = request;
-  if (!fields.max_tokens) fields.max_tokens = kCompletionTokens;
-  for (const PromptInput& prompt : request.prompts) {
-    GenerateRequest base = base_request(fields, encode_prompt(prompt), arrived);
-    base.starts_thinking = engine_.chat().opens_thinking(base.prompt);
-    add_choices(plan, base, request.n);
-  }
-  return plan;
 }
 
 }  // namespace tern

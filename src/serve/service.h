@@ -1,16 +1,19 @@
-// What the server answers, without sockets: routes, checks, and plans for the engine.
+// What the server answers, without sockets: routes, and who may ask.
 #pragma once
 
 #include <atomic>
 #include <memory>
+#include <span>
+#include <string_view>
+#include <variant>
 
 #include "engine/engine.h"
 #include "serve/api_error.h"
 #include "serve/http.h"
 #include "serve/live_answer.h"
 #include "serve/mailbox.h"
-#include "serve/openai.h"
 #include "serve/options.h"
+#include "serve/planner.h"
 
 namespace tern {
 
@@ -28,35 +31,35 @@ class Service {
   void drain() { draining_ = true; }
 
  private:
+  using LookUp = HttpReply (Service::*)(const HttpRequest&) const;
+  using Generate = std::shared_ptr<Answer> (Service::*)(const HttpRequest&, const std::shared_ptr<Outlet>&);
+  struct Route {
+    std::string_view path;  ///< one that ends in '/' stands for all below it
+    const char* methods;    ///< as in an Allow header
+    std::variant<LookUp, Generate> handler;
+  };
+  static std::span<const Route> routes();
+
   std::shared_ptr<Answer> route(const HttpRequest& request, const std::shared_ptr<Outlet>& outlet);
-  HttpReply look_up(const HttpRequest& request) const;
   void check_source(const HttpRequest& request) const;
   bool is_ours(std::string_view host) const;
-  HttpReply health() const;
-  HttpReply model_by_id(std::string_view id) const;
 
+  std::shared_ptr<Answer> chat(const HttpRequest& request, const std::shared_ptr<Outlet>& outlet);
+  std::shared_ptr<Answer> completion(const HttpRequest& request, const std::shared_ptr<Outlet>& outlet);
   std::shared_ptr<Answer> generate(Plan plan, const std::shared_ptr<Outlet>& outlet);
-  Plan plan_chat(const ChatRequest& request, TimePoint arrived) const;
-  Plan plan_completion(const CompletionRequest& request, TimePoint arrived) const;
-  Plan new_plan(const CommonFields& fields, bool chat) const;
-  /// The engine's request for a prompt, all but what only chats have.
-  GenerateRequest base_request(const CommonFields& fields, std::vector<int32_t> prompt,
-                               TimePoint arrived) const;
-  void add_choices(Plan& plan, const GenerateRequest& base, int n) const;
-  std::vector<int32_t> encode_prompt(const PromptInput& prompt) const;
-  void check_model(const std::optional<std::string>& model) const;
-  void check_bytes(size_t bytes) const;
+  HttpReply models(const HttpRequest& request) const;
+  HttpReply model_by_id(const HttpRequest& request) const;
+  HttpReply health(const HttpRequest& request) const;
 
   Engine& engine_;
   const ServeOptions& options_;
+  const Planner planner_;
   std::shared_ptr<Mailbox> mailbox_;
   std::shared_ptr<std::atomic<int>> active_ =
       std::make_shared<std::atomic<int>>(0);  ///< choices the engine has
   bool loopback_;
   bool draining_ = false;
   int64_t created_;  ///< Unix seconds of the start
-  float default_temperature_;
-  size_t longest_token_ = 1;  ///< bytes
 };
 
 }  // namespace tern
