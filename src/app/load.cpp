@@ -24,8 +24,10 @@ namespace {
 struct LoadArguments {
   load::LoadOptions load;
   std::string prompts, trace, deadline, extra, plot;
+  std::optional<double> duration;
   int prompt_words = 0, most_concurrency = 256;
-  bool search = false, completions = false, think = false, no_think = false, no_keep_alive = false, json = false;
+  bool search = false, completions = false, think = false, no_think = false, no_keep_alive = false,
+       json = false;
   bool find_capacity = false;
   double capacity = 0;
   std::vector<double> multiples, bursts = {1};
@@ -44,7 +46,8 @@ std::pair<int, int> parse_deadline(const std::string& text) {
   }
   const bool fits = range.first >= 1 && range.second <= 3'600'000 && range.first <= range.second;
   if (error != std::errc{} || at != end || !fits)
-    fail(ErrorKind::bad_input, "expected milliseconds from 1 to 3600000, or a range such as 50:1000, found {}", text);
+    fail(ErrorKind::bad_input,
+         "expected milliseconds from 1 to 3600000, or a range such as 50:1000, found {}", text);
   return range;
 }
 
@@ -62,6 +65,9 @@ std::string file_text(const std::string& path) {
 void prepare(LoadArguments& arguments) {
   load::LoadOptions& load = arguments.load;
   constexpr size_t kPrompts = 1000;  // then they come again
+  constexpr double kDuration = 10;
+  const bool ends = load.requests > 0 || !arguments.trace.empty();
+  load.duration_s = arguments.duration.value_or(ends ? 0 : kDuration);
   load.request.chat = !arguments.completions;
   load.server.keep_alive = !arguments.no_keep_alive;
   if (arguments.think || arguments.no_think) load.request.think = arguments.think;
@@ -80,7 +86,8 @@ void prepare(LoadArguments& arguments) {
     if (key) load.server.api_key = key;
   }
   for (const char c : load.server.api_key) {
-    if (c <= ' ' || c == '\x7f') fail(ErrorKind::bad_input, "the API key has characters that no header takes");
+    if (c <= ' ' || c == '\x7f')
+      fail(ErrorKind::bad_input, "the API key has characters that no header takes");
   }
 }
 
@@ -178,37 +185,45 @@ void run_command(LoadArguments& arguments) {
 
 void add_arrivals(CLI::App& command, LoadArguments& arguments) {
   load::LoadOptions& load = arguments.load;
-  auto* rate = command.add_option("--rate", load.rate,
-                                  "Open loop: requests a second, sent when they are due whether or not the server "
-                                  "keeps up; times count from when a request was due");
+  auto* rate =
+      command.add_option("--rate", load.rate,
+                         "Open loop: requests a second, sent when they are due whether or not the server "
+                         "keeps up; times count from when a request was due");
   rate->check(CLI::Range(1e-3, 1e6));
   command
-      .add_option("--burstiness", load.burstiness,
-                  "Shape of the gamma distributed gaps of an open loop: 1 is a Poisson process, less comes in bursts")
+      .add_option(
+          "--burstiness", load.burstiness,
+          "Shape of the gamma distributed gaps of an open loop: 1 is a Poisson process, less comes in bursts")
       ->check(CLI::Range(0.01, 1e6))
       ->capture_default_str();
-  auto* concurrency = command
-                          .add_option("--concurrency", load.concurrency,
-                                      "Closed loop (the default): so many requests under way, each followed by the next")
-                          ->check(CLI::Range(1, 65536))
-                          ->capture_default_str();
-  auto* trace = command
-                    .add_option("--trace", arguments.trace,
-                                "Replay JSON lines {\"at_ms\": …, \"prompt\": …, \"max_tokens\": …, \"deadline_ms\": …} or "
-                                "{\"at_ms\": …, \"request\": {…}}")
-                    ->check(CLI::ExistingFile);
-  auto* capacity =
-      command.add_flag("--find-capacity", arguments.find_capacity,
-                       "Closed loops of 1, 2, 4, … requests at once without deadlines: complete answers a second at the "
-                       "best");
-  command.add_option("--most-concurrency", arguments.most_concurrency, "Where --find-capacity ends at the latest")
+  auto* concurrency =
+      command
+          .add_option("--concurrency", load.concurrency,
+                      "Closed loop (the default): so many requests under way, each followed by the next")
+          ->check(CLI::Range(1, 65536))
+          ->capture_default_str();
+  auto* trace =
+      command
+          .add_option(
+              "--trace", arguments.trace,
+              "Replay JSON lines {\"at_ms\": …, \"prompt\": …, \"max_tokens\": …, \"deadline_ms\": …} or "
+              "{\"at_ms\": …, \"request\": {…}}")
+          ->check(CLI::ExistingFile);
+  auto* capacity = command.add_flag(
+      "--find-capacity", arguments.find_capacity,
+      "Closed loops of 1, 2, 4, … requests at once without deadlines: complete answers a second at the "
+      "best");
+  command
+      .add_option("--most-concurrency", arguments.most_concurrency,
+                  "Where --find-capacity ends at the latest")
       ->check(CLI::Range(1, 65536))
       ->capture_default_str();
-  auto* multiples = command
-                        .add_option("--sweep", arguments.multiples,
-                                    "Open loops at these multiples of the capacity, for every --burst: 0.5,1,1.5,3")
-                        ->delimiter(',')
-                        ->check(CLI::Range(0.001, 1000.0));
+  auto* multiples =
+      command
+          .add_option("--sweep", arguments.multiples,
+                      "Open loops at these multiples of the capacity, for every --burst: 0.5,1,1.5,3")
+          ->delimiter(',')
+          ->check(CLI::Range(0.001, 1000.0));
   command.add_option("--burst", arguments.bursts, "Burstinesses of a sweep: 1,0.5,0.25")
       ->delimiter(',')
       ->check(CLI::Range(0.01, 1e6))
@@ -220,28 +235,35 @@ void add_arrivals(CLI::App& command, LoadArguments& arguments) {
       ->needs(multiples);
   rate->excludes(concurrency)->excludes(trace)->excludes(capacity)->excludes(multiples);
   trace->excludes(concurrency)->excludes(capacity)->excludes(multiples);
-  command.add_option("--duration", load.duration_s, "Seconds for which requests are sent, after the warm-up (0: no limit)")
-      ->check(CLI::Range(0.0, 604800.0))
-      ->capture_default_str();
+  command
+      .add_option("--duration", arguments.duration,
+                  "Seconds for which requests are sent, after the warm-up; 0: no limit (default: 10, without "
+                  "--requests or --trace)")
+      ->check(CLI::Range(0.0, 604800.0));
   command.add_option("--requests", load.requests, "Requests at most (0: no limit)")
       ->check(CLI::Range(uint64_t{0}, uint64_t{100'000'000}))
       ->capture_default_str();
   command.add_option("--warmup", load.warmup_s, "Seconds at the beginning that are not counted")
       ->check(CLI::Range(0.0, 86400.0))
       ->capture_default_str();
-  command.add_option("--seed", load.seed, "Arrivals, deadlines and synthetic prompts are the same for the same seed")
+  command
+      .add_option("--seed", load.seed,
+                  "Arrivals, deadlines and synthetic prompts are the same for the same seed")
       ->capture_default_str();
 }
 
 void add_requests(CLI::App& command, LoadArguments& arguments) {
   load::RequestOptions& request = arguments.load.request;
   command.add_flag("--completions", arguments.completions, "Ask /completions instead of /chat/completions");
-  auto* prompts = command.add_option("--prompts", arguments.prompts, "A file with a prompt in each line, asked in turn")
-                      ->check(CLI::ExistingFile);
-  auto* words = command.add_option("--prompt-words", arguments.prompt_words, "Synthetic prompts of so many words")
-                    ->check(CLI::Range(1, 1'000'000));
-  auto* search = command.add_flag("--search", arguments.search,
-                                  "Noisy shop queries of the search task, the default: 1,000 of its dev split");
+  auto* prompts =
+      command.add_option("--prompts", arguments.prompts, "A file with a prompt in each line, asked in turn")
+          ->check(CLI::ExistingFile);
+  auto* words =
+      command.add_option("--prompt-words", arguments.prompt_words, "Synthetic prompts of so many words")
+          ->check(CLI::Range(1, 1'000'000));
+  auto* search =
+      command.add_flag("--search", arguments.search,
+                       "Noisy shop queries of the search task, the default: 1,000 of its dev split");
   prompts->excludes(words)->excludes(search);
   words->excludes(search);
   command.add_option("--max-tokens", request.max_tokens, "Tokens of a reply at most (default: the server's)")
@@ -252,7 +274,8 @@ void add_requests(CLI::App& command, LoadArguments& arguments) {
       ->check(readable_by(parse_deadline));
   command.add_option("--late", request.late, "What tern does where the deadline can't be promised")
       ->check(CLI::IsMember({"refuse", "no_think", "best_effort"}));
-  auto* think = command.add_flag("--think", arguments.think, "Ask for thinking (chat_template_kwargs.enable_thinking)");
+  auto* think =
+      command.add_flag("--think", arguments.think, "Ask for thinking (chat_template_kwargs.enable_thinking)");
   command.add_flag("--no-think", arguments.no_think, "Ask for an answer without thinking")->excludes(think);
   command.add_option("--effort", request.effort, "reasoning_effort")
       ->check(CLI::IsMember({"none", "minimal", "low", "medium", "high", "xhigh"}));
@@ -266,7 +289,9 @@ void add_requests(CLI::App& command, LoadArguments& arguments) {
 
 void add_server(CLI::App& command, LoadArguments& arguments) {
   load::ServerOptions& server = arguments.load.server;
-  command.add_option("URL", server.url, "The server: http://HOST:PORT, or with the path before /chat/completions")
+  command
+      .add_option("URL", server.url,
+                  "The server: http://HOST:PORT, or with the path before /chat/completions")
       ->required();
   command.add_option("--api-key", server.api_key,
                      "Sent as `Authorization: Bearer` (default: the environment's TERN_API_KEY)");

@@ -15,9 +15,8 @@ constexpr size_t kChunkHeadLimit = 1 << 10;
 constexpr int kInterimLimit = 16;
 
 bool same(std::string_view a, std::string_view b) {
-  return std::equal(a.begin(), a.end(), b.begin(), b.end(), [](unsigned char x, unsigned char y) {
-    return std::tolower(x) == std::tolower(y);
-  });
+  return std::equal(a.begin(), a.end(), b.begin(), b.end(),
+                    [](unsigned char x, unsigned char y) { return std::tolower(x) == std::tolower(y); });
 }
 
 std::string_view trimmed(std::string_view text) {
@@ -78,7 +77,8 @@ size_t HttpReader::feed(std::string_view bytes, const Body& body) {
         used = take_line(bytes, kHeadLimit, "trailer");
         if (line_done_ && line_.empty()) at_ = At::done;
         break;
-      case At::done: break;
+      case At::done:
+        break;
     }
     bytes.remove_prefix(used);
   }
@@ -122,14 +122,16 @@ void HttpReader::read_head() {
   }
   if (line_.empty()) return begin_body();
   const size_t colon = line_.find(':');
-  if (colon == std::string::npos || colon == 0) fail(ErrorKind::bad_input, "a response's header without a name");
+  if (colon == std::string::npos || colon == 0)
+    fail(ErrorKind::bad_input, "a response's header without a name");
   read_field(std::string_view(line_).substr(0, colon), trimmed(std::string_view(line_).substr(colon + 1)));
 }
 
 void HttpReader::read_field(std::string_view name, std::string_view value) {
   if (same(name, "content-length")) {
     const auto length = whole_number(value, 10);
-    if (!length || (length_ && *length_ != *length)) fail(ErrorKind::bad_input, "a response's Content-Length");
+    if (!length || (length_ && *length_ != *length))
+      fail(ErrorKind::bad_input, "a response's Content-Length");
     length_ = length;
   } else if (same(name, "transfer-encoding")) {
     chunked_ = lists(value, "chunked");

@@ -13,7 +13,7 @@ namespace tern::load {
 struct ResponseHead {
   int status = 0;
   bool keep_alive = false;
-  bool event_stream = false;             ///< Content-Type: text/event-stream
+  bool event_stream = false;            ///< Content-Type: text/event-stream
   std::optional<double> retry_after_s;  ///< of retry-after-ms, else of Retry-After
 };
 
@@ -47,7 +47,7 @@ class HttpReader {
 
   At at_ = At::head;
   ResponseHead head_;
-  std::string line_;       ///< the line under way, of the head or of chunks
+  std::string line_;  ///< the line under way, of the head or of chunks
   bool line_done_ = false;
   size_t lines_bytes_ = 0;  ///< of this head or trailer
   int interim_ = 0;

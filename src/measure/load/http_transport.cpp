@@ -35,9 +35,7 @@ class KeepEnd : public CallObserver {
 
 HttpUrl parse_http_url(const std::string& url) {
   constexpr std::string_view kScheme = "http://";
-  const auto wrong = [&] {
-    fail(ErrorKind::bad_input, "\"{}\": expected http://HOST[:PORT][/PATH]", url);
-  };
+  const auto wrong = [&] { fail(ErrorKind::bad_input, "\"{}\": expected http://HOST[:PORT][/PATH]", url); };
   if (url.starts_with("https://"))
     fail(ErrorKind::unsupported, "\"{}\": TLS is not spoken here; measure the server behind its proxy", url);
   if (!url.starts_with(kScheme)) wrong();
@@ -95,7 +93,7 @@ class HttpTransport::Connection : public std::enable_shared_from_this<Connection
   std::string request_;
   std::shared_ptr<CallObserver> observer_;  ///< null between calls
   std::string* wanted_body_ = nullptr;
-  TimePoint deadline_, now_;                ///< now_: when the bytes at hand came
+  TimePoint deadline_, now_;  ///< now_: when the bytes at hand came
   bool reading_ = false, reused_ = false, got_bytes_ = false, written_ = false;
   HttpReader http_;
   SseReader sse_;
@@ -283,10 +281,11 @@ HttpTransport::~HttpTransport() {
 }
 
 void HttpTransport::start(const LoadRequest& request, std::shared_ptr<CallObserver> observer) {
-  const std::string body = request.body.dump(-1, ' ', false, nlohmann::ordered_json::error_handler_t::replace);
-  std::string bytes = fmt::format("POST {}/{} HTTP/1.1\r\nHost: {}:{}\r\nContent-Type: application/json\r\n",
-                                  url_.path, request.chat ? "chat/completions" : "completions", url_.host,
-                                  url_.port);
+  const std::string body =
+      request.body.dump(-1, ' ', false, nlohmann::ordered_json::error_handler_t::replace);
+  std::string bytes =
+      fmt::format("POST {}/{} HTTP/1.1\r\nHost: {}:{}\r\nContent-Type: application/json\r\n", url_.path,
+                  request.chat ? "chat/completions" : "completions", url_.host, url_.port);
   if (!options_.api_key.empty()) bytes += fmt::format("Authorization: Bearer {}\r\n", options_.api_key);
   if (!options_.keep_alive) bytes += "Connection: close\r\n";
   bytes += fmt::format("Accept: text/event-stream\r\nContent-Length: {}\r\n\r\n{}", body.size(), body);

@@ -35,7 +35,7 @@ class HttpTransport : public Transport {
  private:
   class Connection;
 
-  /// Gets the body of a reply that isn't a stream.
+  /// Over an idle connection, or a new one. `body`, where not null, gets that of a reply which is no stream.
   void send(std::string bytes, std::shared_ptr<CallObserver> observer, std::string* body);
   void watch();
 

@@ -14,8 +14,8 @@
 namespace tern::load {
 
 struct ServerOptions {
-  std::string url;        ///< http://HOST[:PORT][/PATH]; without a path /v1
-  std::string api_key;    ///< sent as `Authorization: Bearer`, where there is one
+  std::string url;         ///< http://HOST[:PORT][/PATH]; without a path /v1
+  std::string api_key;     ///< sent as `Authorization: Bearer`, where there is one
   bool keep_alive = true;  ///< else each request has a connection of its own
   double timeout_s = 60;   ///< a call that takes longer has failed
 };
@@ -28,12 +28,12 @@ struct RequestOptions {
   std::optional<int> max_tokens;
   /// Milliseconds, drawn uniformly from [first, second] by the seed.
   std::optional<std::pair<int, int>> deadline_ms;
-  std::string late;                    ///< refuse, no_think, best_effort
-  std::optional<bool> think;           ///< chat_template_kwargs.enable_thinking
-  std::string effort;                  ///< reasoning_effort
+  std::string late;           ///< refuse, no_think, best_effort
+  std::optional<bool> think;  ///< chat_template_kwargs.enable_thinking
+  std::string effort;         ///< reasoning_effort
   std::optional<double> temperature;
   std::optional<int64_t> sampling_seed;
-  nlohmann::ordered_json extra;        ///< an object merged into every body, or null
+  nlohmann::ordered_json extra;  ///< an object merged into every body, or null
 };
 
 struct LoadOptions {
@@ -45,12 +45,12 @@ struct LoadOptions {
   double rate = 0;        ///< requests a second
   double burstiness = 1;  ///< see Arrivals
   std::vector<TraceLine> trace;
-  int concurrency = 1;    ///< requests under way at once
+  int concurrency = 1;  ///< requests under way at once
 
-  double duration_s = 10;          ///< new requests are sent for so long, the warm-up beside it; 0: no limit
-  uint64_t requests = 0;           ///< at most so many are sent, those of the warm-up beside them; 0: no limit
-  double warmup_s = 0;             ///< requests due in this time at the beginning are not counted
-  int most_connections = 4096;     ///< beyond, requests wait here; their time counts from when they were due
+  double duration_s = 10;       ///< new requests are sent for so long, the warm-up beside it; 0: no limit
+  uint64_t requests = 0;        ///< at most so many are sent, those of the warm-up beside them; 0: no limit
+  double warmup_s = 0;          ///< requests due in this time at the beginning are not counted
+  int most_connections = 4096;  ///< beyond, requests wait here; their time counts from when they were due
 
   /// Called for each event with text, where set: the request's number, the event's, when it came.
   std::function<void(uint64_t request, uint32_t event, TimePoint at)> on_text;

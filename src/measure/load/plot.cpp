@@ -36,11 +36,14 @@ std::string mark(Fate fate, double x, double y, const char* colour) {
     case Fate::late:
       return fmt::format("<path d=\"M{:.1f} {:.1f}l3.5 6h-7z\" fill=\"var(--{})\"/>", x, y - 3.5, colour);
     case Fate::refused:
-      return fmt::format("<path d=\"M{:.1f} {:.1f}h5\" stroke=\"var(--{})\" stroke-width=\"2\"/>", x - 2.5, y, colour);
+      return fmt::format("<path d=\"M{:.1f} {:.1f}h5\" stroke=\"var(--{})\" stroke-width=\"2\"/>", x - 2.5, y,
+                         colour);
     case Fate::failed:
-      return fmt::format("<path d=\"M{:.1f} {:.1f}l6 6m0 -6l-6 6\" stroke=\"var(--{})\" stroke-width=\"1.5\"/>", x - 3,
-                         y - 3, colour);
-    default: return fmt::format("<circle cx=\"{:.1f}\" cy=\"{:.1f}\" r=\"2\" fill=\"var(--{})\"/>", x, y, colour);
+      return fmt::format(
+          "<path d=\"M{:.1f} {:.1f}l6 6m0 -6l-6 6\" stroke=\"var(--{})\" stroke-width=\"1.5\"/>", x - 3,
+          y - 3, colour);
+    default:
+      return fmt::format("<circle cx=\"{:.1f}\" cy=\"{:.1f}\" r=\"2\" fill=\"var(--{})\"/>", x, y, colour);
   }
 }
 
@@ -48,27 +51,36 @@ std::string escaped(const std::string& text) {
   std::string out;
   for (const char c : text) {
     switch (c) {
-      case '<': out += "&lt;"; break;
-      case '>': out += "&gt;"; break;
-      case '&': out += "&amp;"; break;
-      default: out += static_cast<unsigned char>(c) < ' ' ? ' ' : c;
+      case '<':
+        out += "&lt;";
+        break;
+      case '>':
+        out += "&gt;";
+        break;
+      case '&':
+        out += "&amp;";
+        break;
+      default:
+        out += static_cast<unsigned char>(c) < ' ' ? ' ' : c;
     }
   }
   return out;
 }
 
 std::string words(double x, double y, const char* anchor, const std::string& text, const char* kind = "") {
-  return fmt::format("<text x=\"{:.1f}\" y=\"{:.1f}\" text-anchor=\"{}\" class=\"{}\">{}</text>\n", x, y, anchor, kind,
-                     escaped(text));
+  return fmt::format("<text x=\"{:.1f}\" y=\"{:.1f}\" text-anchor=\"{}\" class=\"{}\">{}</text>\n", x, y,
+                     anchor, kind, escaped(text));
 }
 
 std::string rule(double x1, double y1, double x2, double y2) {
-  return fmt::format("<line x1=\"{:.1f}\" y1=\"{:.1f}\" x2=\"{:.1f}\" y2=\"{:.1f}\" class=\"grid\"/>\n", x1, y1, x2, y2);
+  return fmt::format("<line x1=\"{:.1f}\" y1=\"{:.1f}\" x2=\"{:.1f}\" y2=\"{:.1f}\" class=\"grid\"/>\n", x1,
+                     y1, x2, y2);
 }
 
 std::string open_svg(double height, const std::string& title) {
   return fmt::format(
-             "<svg xmlns=\"http://www.w3.org/2000/svg\" viewBox=\"0 0 {0} {1}\" width=\"{0}\" height=\"{1}\">\n{2}"
+             "<svg xmlns=\"http://www.w3.org/2000/svg\" viewBox=\"0 0 {0} {1}\" width=\"{0}\" "
+             "height=\"{1}\">\n{2}"
              "<rect width=\"{0}\" height=\"{1}\" fill=\"var(--paper)\"/>\n",
              kWidth, height, kStyle) +
          words(20, 26, "start", title, "title");
@@ -122,13 +134,17 @@ std::string requests_plot(const LoadReport& report, const Box& box) {
     size_t seen = 0;
     for (const Record& record : report.records) {
       if (record.fate != look.fate || seen++ % stride != 0) continue;
-      out += mark(record.fate, box.x(record.due_s / last), box.y(scale.share(record.latency_s)), look.colour) + "\n";
+      out +=
+          mark(record.fate, box.x(record.due_s / last), box.y(scale.share(record.latency_s)), look.colour) +
+          "\n";
     }
     const std::string name = fmt::format("{} {}", count, look.name);
-    out += mark(look.fate, legend + 4, box.top - 14, look.colour) + words(legend + 12, box.top - 10, "start", name);
+    out += mark(look.fate, legend + 4, box.top - 14, look.colour) +
+           words(legend + 12, box.top - 10, "start", name);
     legend += 34 + 6.6 * static_cast<double>(name.size());
   }
-  return out + words(box.x(0.5), box.bottom + 36, "middle", "when a request was due; above it, how long it took", "soft");
+  return out + words(box.x(0.5), box.bottom + 36, "middle",
+                     "when a request was due; above it, how long it took", "soft");
 }
 
 std::string shares_plot(const LoadReport& report, const Box& box) {
@@ -166,19 +182,23 @@ std::string shares_plot(const LoadReport& report, const Box& box) {
       const double share = i / 200.0;
       points += fmt::format("{:.1f},{:.1f} ", box.x(scale.share(curve.times->quantile(share))), box.y(share));
     }
-    out += fmt::format("<polyline class=\"line\" stroke=\"var(--{})\" stroke-dasharray=\"{}\" points=\"{}\"/>\n",
-                       curve.colour, curve.dashes, points);
-    out += fmt::format("<path class=\"line\" d=\"M{:.1f} {:.1f}h22\" stroke=\"var(--{})\" stroke-dasharray=\"{}\"/>\n",
-                       legend, box.top - 14, curve.colour, curve.dashes);
+    out +=
+        fmt::format("<polyline class=\"line\" stroke=\"var(--{})\" stroke-dasharray=\"{}\" points=\"{}\"/>\n",
+                    curve.colour, curve.dashes, points);
+    out += fmt::format(
+        "<path class=\"line\" d=\"M{:.1f} {:.1f}h22\" stroke=\"var(--{})\" stroke-dasharray=\"{}\"/>\n",
+        legend, box.top - 14, curve.colour, curve.dashes);
     out += words(legend + 27, box.top - 10, "start", curve.name);
     legend += 48 + 6.6 * static_cast<double>(std::string_view(curve.name).size());
   }
-  return out + words(box.x(0.5), box.bottom + 36, "middle", "share of the answers that came within a time", "soft");
+  return out +
+         words(box.x(0.5), box.bottom + 36, "middle", "share of the answers that came within a time", "soft");
 }
 
 std::string bar(double x, double y, double width, double height, const char* colour) {
-  return fmt::format("<rect x=\"{:.1f}\" y=\"{:.1f}\" width=\"{:.1f}\" height=\"{:.1f}\" fill=\"var(--{})\"/>\n", x, y,
-                     width, height, colour);
+  return fmt::format(
+      "<rect x=\"{:.1f}\" y=\"{:.1f}\" width=\"{:.1f}\" height=\"{:.1f}\" fill=\"var(--{})\"/>\n", x, y,
+      width, height, colour);
 }
 
 }  // namespace
@@ -208,7 +228,8 @@ std::string plot_svg(const std::vector<SweepCell>& cells, const std::string& tit
       x += width;
     }
     out += words(kLeft - 8, y + 13, "end", fmt::format("{}x, burstiness {}", cell.multiple, cell.burstiness));
-    const std::string kept = r.with_deadline ? fmt::format("{:.2f}% of accepted", r.on_time_share() * 100) : "";
+    const std::string kept =
+        r.with_deadline ? fmt::format("{:.2f}% of accepted", r.on_time_share() * 100) : "";
     out += words(kRight + 8, y + 13, "start", fmt::format("{:.1f}/s  {}", r.complete_per_s(), kept), "soft");
     y += kRow;
   }

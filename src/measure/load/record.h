@@ -21,8 +21,8 @@ enum class Fate : uint8_t {
 
 /// One counted request, for a plot.
 struct Record {
-  float due_s = 0;      ///< from the measured time's begin
-  float latency_s = 0;  ///< from when it was due to its end
+  float due_s = 0;       ///< from the measured time's begin
+  float latency_s = 0;   ///< from when it was due to its end
   float deadline_s = 0;  ///< 0: none
   Fate fate = Fate::done;
 };
@@ -38,18 +38,18 @@ struct LoadReport {
   uint64_t server_said = 0, server_on_time = 0;  ///< answers with a `tern` object; those on time by its word
   std::map<std::string, uint64_t> failures;      ///< by reason
 
-  double seconds = 0;                 ///< measured
-  uint64_t completed_in_time = 0;     ///< complete answers whose end fell into the measured time
+  double seconds = 0;              ///< measured
+  uint64_t completed_in_time = 0;  ///< complete answers whose end fell into the measured time
   uint64_t tokens = 0, reasoning_tokens = 0, prompt_tokens = 0;  ///< of done requests
-  uint64_t tokens_in_time = 0;        ///< those that came in the measured time
-  uint64_t estimated = 0;             ///< done requests without a usage, whose events were counted as tokens
-  uint64_t bytes = 0;                 ///< received for done requests
+  uint64_t tokens_in_time = 0;                                   ///< those that came in the measured time
+  uint64_t estimated = 0;  ///< done requests without a usage, whose events were counted as tokens
+  uint64_t bytes = 0;      ///< received for done requests
   double client_cpu_s = 0, client_wall_s = 0;
 
-  Histogram ttfb, ttft, ttfa;  ///< first byte, first token, first token of the answer; of done requests
-  Histogram itl;               ///< between two events with text of one request
-  Histogram e2e, refusal;      ///< until the end of what was done; until a refusal
-  Histogram lag;               ///< from when a request was due to when this client sent it
+  Histogram ttfb, ttft, ttfa;   ///< first byte, first token, first token of the answer; of done requests
+  Histogram itl;                ///< between two events with text of one request
+  Histogram e2e, refusal;       ///< until the end of what was done; until a refusal
+  Histogram lag;                ///< from when a request was due to when this client sent it
   std::vector<Record> records;  ///< of the first million
 
   uint64_t accepted() const { return sent - refused; }
@@ -57,7 +57,9 @@ struct LoadReport {
   double refused_share() const { return share(refused, sent); }
   double complete_per_s() const { return seconds > 0 ? static_cast<double>(completed_in_time) / seconds : 0; }
   double tokens_per_s() const { return seconds > 0 ? static_cast<double>(tokens_in_time) / seconds : 0; }
-  double bytes_per_token() const { return tokens ? static_cast<double>(bytes) / static_cast<double>(tokens) : 0; }
+  double bytes_per_token() const {
+    return tokens ? static_cast<double>(bytes) / static_cast<double>(tokens) : 0;
+  }
 
   static double share(uint64_t part, uint64_t of) {
     return of ? static_cast<double>(part) / static_cast<double>(of) : 0;

@@ -42,8 +42,8 @@ std::string percent(double share) {
 }
 
 std::string requests_text(const LoadReport& r) {
-  std::string out = fmt::format("requests  {} sent in {:.1f} s: {} done, {} refused ({}), {} failed\n", r.sent,
-                                r.seconds, r.done, r.refused, percent(r.refused_share()), r.failed);
+  std::string out = fmt::format("requests  {} sent in {:.1f} s: {} done, {} refused ({}), {} failed\n",
+                                r.sent, r.seconds, r.done, r.refused, percent(r.refused_share()), r.failed);
   if (r.with_deadline > 0) {
     out += fmt::format("deadlines {} on time, {} late: {} of {} accepted on time", r.on_time, r.late,
                        percent(r.on_time_share()), r.accepted());
@@ -96,7 +96,8 @@ nlohmann::ordered_json to_json(const LoadReport& r) {
 }
 
 std::string to_text(const LoadReport& r) {
-  std::string out = fmt::format("{:<22}{:>10}{:>10}{:>10}{:>10}{:>10}\n", "ms", "p50", "p95", "p99", "max", "mean");
+  std::string out =
+      fmt::format("{:<22}{:>10}{:>10}{:>10}{:>10}{:>10}\n", "ms", "p50", "p95", "p99", "max", "mean");
   out += row("first byte", r.ttfb);
   out += row("first token", r.ttft);
   out += row("first answer token", r.ttfa);
@@ -107,11 +108,11 @@ std::string to_text(const LoadReport& r) {
   out += '\n' + requests_text(r);
   out += fmt::format("answers   {:.2f} complete a second; {} of {} done are complete\n", r.complete_per_s(),
                      r.complete, r.done);
-  out += fmt::format("tokens    {:.0f} a second; {} of which {} thinking, {:.0f} bytes each{}\n", r.tokens_per_s(),
-                     r.tokens, r.reasoning_tokens, r.bytes_per_token(),
-                     r.estimated ? fmt::format("; {} answers came without a usage, their events were counted",
-                                               r.estimated)
-                                 : "");
+  out += fmt::format(
+      "tokens    {:.0f} a second; {} of which {} thinking, {:.0f} bytes each{}\n", r.tokens_per_s(), r.tokens,
+      r.reasoning_tokens, r.bytes_per_token(),
+      r.estimated ? fmt::format("; {} answers came without a usage, their events were counted", r.estimated)
+                  : "");
   out += fmt::format("client    {:.2f} s of CPU, {} of a core\n", r.client_cpu_s,
                      percent(r.client_wall_s > 0 ? r.client_cpu_s / r.client_wall_s : 0));
   return out;

@@ -81,9 +81,9 @@ std::vector<std::string> prompts_of_lines(std::string_view text, const std::stri
 
 std::vector<std::string> synthetic_prompts(int words, size_t count, uint64_t seed) {
   static const std::vector<std::string> kWords = {
-      "river",  "stone", "lamp",  "the",   "and",    "over",  "green", "walks", "seven", "paper",  "of",
-      "window", "a",     "sings", "cold",  "market", "under", "light", "to",    "boat",  "clouds", "before",
-      "salt",   "it",    "garden", "turns", "old",   "with",  "road",  "quiet", "in",    "summer"};
+      "river",  "stone", "lamp",   "the",   "and",    "over",  "green", "walks", "seven", "paper",  "of",
+      "window", "a",     "sings",  "cold",  "market", "under", "light", "to",    "boat",  "clouds", "before",
+      "salt",   "it",    "garden", "turns", "old",    "with",  "road",  "quiet", "in",    "summer"};
   std::vector<std::string> prompts;
   for (size_t i = 0; i < count; ++i) {
     Rng rng = Rng::for_item(seed, kPromptStream, i);

@@ -57,8 +57,8 @@ void check(const LoadOptions& options) {
   };
   require(options.concurrency >= 1 && options.concurrency <= 65536, "concurrency: expected 1 to 65,536",
           options.concurrency);
-  require(options.duration_s >= 0 && options.duration_s <= 7 * 86400, "duration: expected 0 to 604,800 seconds",
-          options.duration_s);
+  require(options.duration_s >= 0 && options.duration_s <= 7 * 86400,
+          "duration: expected 0 to 604,800 seconds", options.duration_s);
   require(options.warmup_s >= 0 && options.warmup_s <= 86400, "warmup: expected 0 to 86,400 seconds",
           options.warmup_s);
   require(options.most_connections >= 1, "connections: expected 1 or more", options.most_connections);
@@ -108,9 +108,9 @@ class Driver {
   std::optional<Arrivals> arrivals_;
   asio::steady_timer arrival_{io_}, show_{io_};
   TimePoint last_due_;
-  uint64_t sent_ = 0;       ///< or waiting in queue_
-  std::deque<Due> queue_;   ///< due, but every connection is taken
-  size_t pausing_ = 0;      ///< places of a closed loop that wait before they go on
+  uint64_t sent_ = 0;      ///< or waiting in queue_
+  std::deque<Due> queue_;  ///< due, but every connection is taken
+  size_t pausing_ = 0;     ///< places of a closed loop that wait before they go on
   bool arriving_ = false;
 };
 

@@ -43,7 +43,8 @@ class EventHandler : public nlohmann::json_sax<Json> {
         break;
       case Place::choice:
         if (key_ == "text") event.answer = true;
-        if (key_ == "finish_reason" && (event.finish.empty() || event.finish == "stop")) event.finish = text.substr(0, 32);
+        if (key_ == "finish_reason" && (event.finish.empty() || event.finish == "stop"))
+          event.finish = text.substr(0, 32);
         break;
       case Place::error:
         if (key_ == "message") event.error = text.substr(0, 200);
@@ -51,7 +52,8 @@ class EventHandler : public nlohmann::json_sax<Json> {
       case Place::root:
         if (key_ == "error") event.error = text.substr(0, 200);
         break;
-      default: break;
+      default:
+        break;
     }
     return true;
   }
@@ -89,14 +91,18 @@ class EventHandler : public nlohmann::json_sax<Json> {
   Place child() const {
     if (places_.empty()) return Place::root;
     switch (at()) {
-      case Place::root: return key_ == "usage" ? Place::usage : key_ == "error" ? Place::error : Place::other;
-      case Place::choices: return Place::choice;
+      case Place::root:
+        return key_ == "usage" ? Place::usage : key_ == "error" ? Place::error : Place::other;
+      case Place::choices:
+        return Place::choice;
       case Place::choice:
         return key_ == "delta" || key_ == "message" ? Place::delta
                : key_ == "tern"                     ? Place::tern
                                                     : Place::other;
-      case Place::usage: return key_ == "completion_tokens_details" ? Place::details : Place::other;
-      default: return Place::other;
+      case Place::usage:
+        return key_ == "completion_tokens_details" ? Place::details : Place::other;
+      default:
+        return Place::other;
     }
   }
   void push(Place place) {

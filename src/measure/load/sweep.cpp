@@ -69,12 +69,13 @@ nlohmann::ordered_json to_json(const Capacity& capacity) {
 }
 
 std::string to_text(const Capacity& capacity) {
-  std::string out = fmt::format("{:>11}{:>14}{:>10}{:>12}{:>12}{:>12}{:>9}{:>8}\n", "concurrency", "complete/s",
-                                "tok/s", "e2e p50 ms", "e2e p95 ms", "e2e p99 ms", "refused", "failed");
+  std::string out =
+      fmt::format("{:>11}{:>14}{:>10}{:>12}{:>12}{:>12}{:>9}{:>8}\n", "concurrency", "complete/s", "tok/s",
+                  "e2e p50 ms", "e2e p95 ms", "e2e p99 ms", "refused", "failed");
   for (const auto& [concurrency, r] : capacity.steps) {
     out += fmt::format("{:>11}{:>14.2f}{:>10.0f}{:>12.1f}{:>12.1f}{:>12.1f}{:>9}{:>8}\n", concurrency,
-                       r.complete_per_s(), r.tokens_per_s(), r.e2e.quantile(0.5) * 1e3, r.e2e.quantile(0.95) * 1e3,
-                       r.e2e.quantile(0.99) * 1e3, r.refused, r.failed);
+                       r.complete_per_s(), r.tokens_per_s(), r.e2e.quantile(0.5) * 1e3,
+                       r.e2e.quantile(0.95) * 1e3, r.e2e.quantile(0.99) * 1e3, r.refused, r.failed);
   }
   return out + fmt::format("capacity: {:.2f} complete answers a second, with {} requests under way\n",
                            capacity.answers_s, capacity.concurrency);
@@ -83,7 +84,8 @@ std::string to_text(const Capacity& capacity) {
 nlohmann::ordered_json to_json(const std::vector<SweepCell>& cells) {
   nlohmann::ordered_json json = nlohmann::ordered_json::array();
   for (const SweepCell& cell : cells) {
-    nlohmann::ordered_json one = {{"load", cell.multiple}, {"burstiness", cell.burstiness}, {"rate", cell.rate}};
+    nlohmann::ordered_json one = {
+        {"load", cell.multiple}, {"burstiness", cell.burstiness}, {"rate", cell.rate}};
     one.update(to_json(cell.report));
     json.push_back(std::move(one));
   }
@@ -91,15 +93,16 @@ nlohmann::ordered_json to_json(const std::vector<SweepCell>& cells) {
 }
 
 std::string to_text(const std::vector<SweepCell>& cells) {
-  std::string out =
-      fmt::format("{:>5}{:>7}{:>9}{:>7}{:>10}{:>9}{:>7}{:>9}{:>8}{:>14}{:>12}{:>12}\n", "load", "burst", "rate",
-                  "sent", "accepted", "on time", "late", "refused", "failed", "refusal p99", "complete/s", "e2e p95");
+  std::string out = fmt::format("{:>5}{:>7}{:>9}{:>7}{:>10}{:>9}{:>7}{:>9}{:>8}{:>14}{:>12}{:>12}\n", "load",
+                                "burst", "rate", "sent", "accepted", "on time", "late", "refused", "failed",
+                                "refusal p99", "complete/s", "e2e p95");
   for (const auto& [multiple, shape, rate, r] : cells) {
     const auto percent = [](double share) { return fmt::format("{:.2f}%", share * 100); };
-    out += fmt::format("{:>5}{:>7}{:>9.2f}{:>7}{:>10}{:>9}{:>7}{:>9}{:>8}{:>11.2f} ms{:>12.2f}{:>9.0f} ms\n",
-                       multiple, shape, rate, r.sent, r.accepted(),
-                       r.with_deadline ? percent(r.on_time_share()) : "-", r.late, percent(r.refused_share()),
-                       r.failed, r.refusal.quantile(0.99) * 1e3, r.complete_per_s(), r.e2e.quantile(0.95) * 1e3);
+    out +=
+        fmt::format("{:>5}{:>7}{:>9.2f}{:>7}{:>10}{:>9}{:>7}{:>9}{:>8}{:>11.2f} ms{:>12.2f}{:>9.0f} ms\n",
+                    multiple, shape, rate, r.sent, r.accepted(),
+                    r.with_deadline ? percent(r.on_time_share()) : "-", r.late, percent(r.refused_share()),
+                    r.failed, r.refusal.quantile(0.99) * 1e3, r.complete_per_s(), r.e2e.quantile(0.95) * 1e3);
   }
   return out;
 }

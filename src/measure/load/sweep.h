@@ -23,8 +23,8 @@ struct Capacity {
 };
 
 /// Closed loops of 1, 2, 4, … places up to `most`, each of the options' warm-up and duration, until two in a
-/// row bring no more than 2% over the best before. Deadlines are not sent: capacity is what the server answers
-/// when it may take its time. `step` is told before each.
+/// row bring no more than 2% over the best before. Deadlines are not sent: capacity is what the server
+/// answers when it may take its time. `step` is told before each.
 Capacity find_capacity(LoadOptions options, int most, const std::function<void(int concurrency)>& step,
                        const OnProgress& progress = {});
 
@@ -36,7 +36,8 @@ struct SweepCell {
 /// duration and a seed of its own.
 std::vector<SweepCell> sweep(LoadOptions options, double answers_s, const std::vector<double>& multiples,
                              const std::vector<double>& burstiness,
-                             const std::function<void(const SweepCell&)>& step, const OnProgress& progress = {});
+                             const std::function<void(const SweepCell&)>& step,
+                             const OnProgress& progress = {});
 
 nlohmann::ordered_json to_json(const Capacity& capacity);
 std::string to_text(const Capacity& capacity);

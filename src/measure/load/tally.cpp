@@ -13,7 +13,8 @@ constexpr size_t kMostReasons = 32;
 /// Whether nothing of the answer is missing: it ended by itself, or, where no deadline cut it, at the
 /// max_tokens that were asked for.
 bool is_complete(const CallEnd& end, bool has_deadline) {
-  return end.outcome == Outcome::answered && (end.finish == "stop" || (end.finish == "length" && !has_deadline));
+  return end.outcome == Outcome::answered &&
+         (end.finish == "stop" || (end.finish == "length" && !has_deadline));
 }
 
 }  // namespace
@@ -103,12 +104,17 @@ void Tally::count(const Call& call, const CallEnd& end) {
 
   const double latency = seconds_between(call.due, end.at);
   if (report_.records.size() < kMostRecords) {
-    report_.records.push_back({static_cast<float>(seconds_between(from_, call.due)), static_cast<float>(latency),
+    report_.records.push_back({static_cast<float>(seconds_between(from_, call.due)),
+                               static_cast<float>(latency),
                                static_cast<float>(call.deadline_ms.value_or(0)) / 1e3f, fate});
   }
   switch (fate) {
-    case Fate::on_time: ++report_.on_time; break;
-    case Fate::late: ++report_.late; break;
+    case Fate::on_time:
+      ++report_.on_time;
+      break;
+    case Fate::late:
+      ++report_.late;
+      break;
     case Fate::refused:
       ++report_.refused;
       report_.refusal.add(latency);
@@ -119,7 +125,8 @@ void Tally::count(const Call& call, const CallEnd& end) {
       ++report_.failures[room ? end.why : "other reasons"];
       break;
     }
-    case Fate::done: break;
+    case Fate::done:
+      break;
   }
   if (end.outcome == Outcome::answered) count_answer(call, end);
 }

@@ -20,7 +20,8 @@ class Tally {
   using Ended = std::function<void(const CallEnd&)>;
   /// The observer of a call that is sent now; `ended` is called once it was counted. It must not outlive the
   /// tally.
-  std::shared_ptr<CallObserver> observe(uint64_t number, const LoadRequest& request, TimePoint due, Ended ended);
+  std::shared_ptr<CallObserver> observe(uint64_t number, const LoadRequest& request, TimePoint due,
+                                        Ended ended);
   /// All so far; the measured time ends at `now` at the latest.
   LoadReport report(TimePoint now) const;
   const LoadProgress& progress() const { return progress_; }

@@ -21,7 +21,7 @@ namespace tern::load {
 struct TraceLine {
   double at_s = 0;
   nlohmann::json request;  ///< merged over what the options ask for; null: nothing
-  std::string prompt;              ///< empty: none
+  std::string prompt;      ///< empty: none
 };
 
 /// Reads JSON lines, ordered by at_ms; blank lines are passed over. At most 64 MiB and a million lines.

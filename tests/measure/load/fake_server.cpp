@@ -51,7 +51,8 @@ std::optional<std::string> Peer::request() {
   head_ = inbox_.substr(0, end + 4);
   first_line_ = head_.substr(0, head_.find("\r\n"));
   const size_t length = head_.find("Content-Length: ");
-  const size_t size = length == std::string::npos ? 0 : std::strtoul(head_.c_str() + length + 16, nullptr, 10);
+  const size_t size =
+      length == std::string::npos ? 0 : std::strtoul(head_.c_str() + length + 16, nullptr, 10);
   while (inbox_.size() < end + 4 + size) {
     if (!more()) return std::nullopt;
   }
@@ -70,7 +71,8 @@ bool Peer::send(std::string_view bytes) {
   return true;
 }
 
-FakeServer::FakeServer(Script script) : script_(std::move(script)), listener_(socket(AF_INET, SOCK_STREAM, 0)) {
+FakeServer::FakeServer(Script script)
+    : script_(std::move(script)), listener_(socket(AF_INET, SOCK_STREAM, 0)) {
   sockaddr_in address{};
   address.sin_family = AF_INET;
   address.sin_addr.s_addr = htonl(INADDR_LOOPBACK);
@@ -106,8 +108,8 @@ void FakeServer::accept_all() {
 }
 
 std::string reply(int status, std::string_view body, std::string_view headers) {
-  return fmt::format("HTTP/1.1 {} -\r\nContent-Type: application/json\r\n{}Content-Length: {}\r\n\r\n{}", status, headers,
-                     body.size(), body);
+  return fmt::format("HTTP/1.1 {} -\r\nContent-Type: application/json\r\n{}Content-Length: {}\r\n\r\n{}",
+                     status, headers, body.size(), body);
 }
 
 std::string stream_head() {

@@ -67,6 +67,7 @@ std::string event(std::string_view json);
 std::string stream_end();
 /// A stream that thinks `thinking` tokens and answers `answer`, with a usage. `tern`: of its last choice, may
 /// be empty.
-std::string whole_stream(int thinking, int answer, std::string_view finish = "stop", std::string_view tern = "");
+std::string whole_stream(int thinking, int answer, std::string_view finish = "stop",
+                         std::string_view tern = "");
 
 }  // namespace tern::load_test

@@ -50,14 +50,16 @@ void check_at_every_cut(std::string_view response, const std::string& body) {
 
 TEST(HttpReader, TakesChunksAtEveryCut) {
   check_at_every_cut(
-      "HTTP/1.1 200 OK\r\nContent-Type: text/event-stream; charset=utf-8\r\nTransfer-Encoding: chunked\r\n\r\n"
+      "HTTP/1.1 200 OK\r\nContent-Type: text/event-stream; charset=utf-8\r\nTransfer-Encoding: "
+      "chunked\r\n\r\n"
       "5\r\nhello\r\n1a;name=value\r\n, this is a second chunk!!\r\n0\r\nX-Trailer: yes\r\n\r\n",
       "hello, this is a second chunk!!");
 }
 
 TEST(HttpReader, TakesACountedBodyAtEveryCut) {
-  check_at_every_cut("HTTP/1.1 429 Too Many Requests\r\ncontent-length: 11\r\nRetry-After: 3\r\n\r\nlater\r\n\r\nok",
-                     "later\r\n\r\nok");
+  check_at_every_cut(
+      "HTTP/1.1 429 Too Many Requests\r\ncontent-length: 11\r\nRetry-After: 3\r\n\r\nlater\r\n\r\nok",
+      "later\r\n\r\nok");
 }
 
 TEST(HttpReader, PassesInterimResponses) {
@@ -97,7 +99,8 @@ TEST(HttpReader, ReadsWhatTheHeadSays) {
   EXPECT_FALSE(reader.head().keep_alive);
   EXPECT_FALSE(reader.head().event_stream);
   reader.reset();
-  read({"HTTP/1.1 200 OK\r\nRetry-After: soon\r\nContent-Type: Text/Event-Stream\r\nContent-Length: 0\r\n\r\n"},
+  read({"HTTP/1.1 200 OK\r\nRetry-After: soon\r\nContent-Type: Text/Event-Stream\r\nContent-Length: "
+        "0\r\n\r\n"},
        reader);
   EXPECT_FALSE(reader.head().retry_after_s);
   EXPECT_TRUE(reader.head().keep_alive);
@@ -108,12 +111,14 @@ TEST(HttpReader, RefusesWhatIsNoResponse) {
   const std::string chunked = "HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n";
   for (const std::string& bytes : std::vector<std::string>{
            "SSH-2.0-OpenSSH\r\n", "HTTP/2 200 OK\r\n", "HTTP/1.1 2000 OK\r\n", "HTTP/1.1 abc OK\r\n",
-           "HTTP/1.1 099 OK\r\n", "\r\n\r\n", "HTTP/1.1 200 OK\r\nno colon\r\n", "HTTP/1.1 200 OK\r\n: value\r\n",
-           "HTTP/1.1 200 OK\r\nContent-Length: -1\r\n", "HTTP/1.1 200 OK\r\nContent-Length: 5x\r\n",
+           "HTTP/1.1 099 OK\r\n", "\r\n\r\n", "HTTP/1.1 200 OK\r\nno colon\r\n",
+           "HTTP/1.1 200 OK\r\n: value\r\n", "HTTP/1.1 200 OK\r\nContent-Length: -1\r\n",
+           "HTTP/1.1 200 OK\r\nContent-Length: 5x\r\n",
            "HTTP/1.1 200 OK\r\nContent-Length: 99999999999999999999\r\n",
            "HTTP/1.1 200 OK\r\nContent-Length: 1\r\nContent-Length: 2\r\n",
-           "HTTP/1.1 200 OK\r\nTransfer-Encoding: gzip\r\n", chunked + "x\r\n", chunked + "-5\r\n", chunked + "\r\n",
-           chunked + "fffffffffffffffff\r\n", chunked + "2\r\nabc\r\n", chunked + "2\r\nabcdef\r\n"}) {
+           "HTTP/1.1 200 OK\r\nTransfer-Encoding: gzip\r\n", chunked + "x\r\n", chunked + "-5\r\n",
+           chunked + "\r\n", chunked + "fffffffffffffffff\r\n", chunked + "2\r\nabc\r\n",
+           chunked + "2\r\nabcdef\r\n"}) {
     HttpReader reader;
     EXPECT_THROW(read({bytes}, reader), Error) << bytes;
     HttpReader slow;
@@ -134,16 +139,16 @@ TEST(HttpReader, EverythingWithoutAnEndIsLimited) {
   struct Endless {
     std::string begin, again;
   };
-  for (const Endless& endless : std::vector<Endless>{
-           {"HTTP/1.1 200 ", "x"},                         // a status line
-           {"HTTP/1.1 200 OK\r\nX: ", "x"},                // a header
-           {"HTTP/1.1 200 OK\r\n", "X: y\r\n"},            // headers
-           {"", "HTTP/1.1 100 Continue\r\n\r\n"},          // interim responses
-           {chunked, "0"},                                 // a chunk's size
-           {chunked + "1;", "x"},                          // a chunk's extension
-           {chunked + "0\r\n", "X: y\r\n"},                // a trailer
-           {chunked + "0\r\nX: ", "x"},
-           {chunked + "1\r\na", "\r"}}) {
+  for (const Endless& endless :
+       std::vector<Endless>{{"HTTP/1.1 200 ", "x"},                 // a status line
+                            {"HTTP/1.1 200 OK\r\nX: ", "x"},        // a header
+                            {"HTTP/1.1 200 OK\r\n", "X: y\r\n"},    // headers
+                            {"", "HTTP/1.1 100 Continue\r\n\r\n"},  // interim responses
+                            {chunked, "0"},                         // a chunk's size
+                            {chunked + "1;", "x"},                  // a chunk's extension
+                            {chunked + "0\r\n", "X: y\r\n"},        // a trailer
+                            {chunked + "0\r\nX: ", "x"},
+                            {chunked + "1\r\na", "\r"}}) {
     HttpReader reader;
     EXPECT_THROW(
         {
@@ -209,7 +214,8 @@ TEST(SseReader, LinesAndEventsAreLimited) {
 
 TEST(StreamEvent, TellsThinkingFromTheAnswer) {
   const auto delta = [](const std::string& inside) {
-    return read_event(R"({"id":"x","choices":[{"index":0,"delta":{)" + inside + R"(},"finish_reason":null}]})");
+    return read_event(R"({"id":"x","choices":[{"index":0,"delta":{)" + inside +
+                      R"(},"finish_reason":null}]})");
   };
   EXPECT_TRUE(delta(R"("content":"a")").answer);
   EXPECT_FALSE(delta(R"("content":"a")").thinking);
@@ -233,8 +239,10 @@ TEST(StreamEvent, ReadsTheEnd) {
   EXPECT_EQ(end.usage->reasoning, 4u);
   EXPECT_TRUE(end.tern->promised && end.tern->on_time);
   EXPECT_FALSE(read_event(R"({"choices":[],"usage":null})").usage);
-  EXPECT_EQ(read_event(R"({"choices":[{"finish_reason":"stop"},{"finish_reason":"length"}]})").finish, "length");
-  EXPECT_EQ(read_event(R"({"choices":[{"finish_reason":"length"},{"finish_reason":"stop"}]})").finish, "length");
+  EXPECT_EQ(read_event(R"({"choices":[{"finish_reason":"stop"},{"finish_reason":"length"}]})").finish,
+            "length");
+  EXPECT_EQ(read_event(R"({"choices":[{"finish_reason":"length"},{"finish_reason":"stop"}]})").finish,
+            "length");
 }
 
 TEST(StreamEvent, ReadsErrors) {
