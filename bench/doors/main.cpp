@@ -42,9 +42,10 @@ uint64_t tokens_between(TokenTable& table, int64_t from, int64_t until) {
 /// Starts this program again as the client; its output comes from the file.
 std::FILE* start_client(const Settings& settings, const std::string& url, const TokenTable& table) {
   const std::string command =
-      fmt::format("exec /proc/{}/exe --client {} --table {} --streams {} --tokens {} --period-us {} --ramp {}",
+      fmt::format("exec /proc/{}/exe --client {} --table {} --streams {} --tokens {} --period-us {} --ramp {} "
+                  "--deadline-ms {}",
                   getpid(), url, table.file(), settings.streams, settings.tokens, settings.period_us,
-                  settings.ramp_s);
+                  settings.ramp_s, settings.deadline_ms);
   std::FILE* output = popen(command.c_str(), "r");
   if (!output) fail(ErrorKind::io, "can't start the client");
   return output;
@@ -153,6 +154,10 @@ int run(int argc, char** argv) {
       ->capture_default_str();
   app.add_option("--ramp", settings.ramp_s, "Seconds over which the streams begin")
       ->check(CLI::Range(0.0, 600.0))
+      ->capture_default_str();
+  app.add_option("--deadline-ms", settings.deadline_ms,
+                 "A deadline for every request, far beyond its end: shows what promises cost the engine (0: none)")
+      ->check(CLI::Range(0, 3'600'000))
       ->capture_default_str();
   app.add_option("--mode", mode, "staggered: tokens come one after another; step: all at once")
       ->check(CLI::IsMember({"staggered", "step", "both"}))
