@@ -14,6 +14,25 @@ using Json = nlohmann::ordered_json;
 
 constexpr uint64_t kDeadlineStream = 2, kPromptStream = 3;  // of the seed
 
+void ask(LoadRequest& request, const std::string& prompt) {
+  if (request.chat) {
+    request.body["messages"] = Json::array({{{"role", "user"}, {"content", prompt}}});
+  } else {
+    request.body["prompt"] = prompt;
+  }
+}
+
+/// A trace's request over what the options ask for. What it asks with decides where it goes.
+void merge(LoadRequest& request, const nlohmann::json& of_trace) {
+  for (const bool chat : {true, false}) {
+    if (!of_trace.contains(chat ? "messages" : "prompt")) continue;
+    request.chat = chat;
+    request.body.erase(chat ? "prompt" : "messages");
+  }
+  for (const auto& [key, value] : of_trace.items()) request.body[key] = value;
+  request.body["stream"] = true;
+}
+
 std::optional<int> deadline_of(const Json& body) {
   const auto found = body.find("deadline_ms");
   if (found == body.end() || !found->is_number_integer()) return std::nullopt;
@@ -44,24 +63,13 @@ LoadRequest RequestMaker::make(uint64_t i) const {
   LoadRequest request;
   request.chat = rules.chat;
   request.body = common_;
-  const std::string& prompt =
-      line && !line->prompt.empty() ? line->prompt : rules.prompts[i % rules.prompts.size()];
-  if (rules.chat) {
-    request.body["messages"] = Json::array({{{"role", "user"}, {"content", prompt}}});
-  } else {
-    request.body["prompt"] = prompt;
-  }
+  ask(request, line && !line->prompt.empty() ? line->prompt : rules.prompts[i % rules.prompts.size()]);
   if (rules.deadline_ms) {
     Rng rng = Rng::for_item(options_.seed, kDeadlineStream, i);
     request.body["deadline_ms"] = rng.between(rules.deadline_ms->first, rules.deadline_ms->second);
   }
-  if (line && line->request.is_object()) {
-    for (const auto& [key, value] : line->request.items()) request.body[key] = value;
-    request.body["stream"] = true;
-    if (line->request.contains("messages")) request.body.erase("prompt"), request.chat = true;
-    if (line->request.contains("prompt")) request.body.erase("messages"), request.chat = false;
-    request.body["model"] = common_["model"];
-  }
+  if (line && line->request.is_object()) merge(request, line->request);
+  request.body["model"] = common_["model"];
   request.deadline_ms = deadline_of(request.body);
   return request;
 }
