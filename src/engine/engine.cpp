@@ -130,7 +130,8 @@ Engine::Impl::Impl(std::unique_ptr<Model> a_model, Tokenizer a_tokenizer, const 
       cache(cache_shape(model->shape(), options)),
       limits{std::min(model->shape().vocab, tokenizer.size()), cache.max_tokens, options.prompt_piece},
       most_requests(options.parallel + options.most_waiting),
-      scheduler(*model, {options.parallel, options.prompt_piece, cache, options.longest_gap, Clock::now}) {
+      scheduler(*model, {options.parallel, options.prompt_piece, cache, options.longest_gap,
+                         options.share_prefixes, Clock::now}) {
   if (options.calibration_s > 0) scheduler.calibrate(options.calibration_s);
   publish();
   thread = std::thread([this] { loop(); });

@@ -85,10 +85,11 @@ struct EngineOptions {
   int threads = 0;           ///< 0: usable_cores()
   int prompt_piece = 128;    ///< prompt tokens in one pass at most; a prompt is cut at its multiples only, so
                              ///< that its rounding doesn't depend on what else runs
-  double longest_gap = 0.05;  ///< seconds between two tokens of a stream while prompts run: these pause
-                              ///< between layers. Where two decode steps take longer, those
-  double calibration_s = 0;   ///< seconds at start for measuring what steps take; deadlines need it
-  int most_waiting = 1024;    ///< requests that may wait; more are refused
+  double longest_gap = 0.05;   ///< seconds between two tokens of a stream while prompts run: these pause
+                               ///< between layers. Where two decode steps take longer, those
+  bool share_prefixes = true;  ///< requests that begin alike share what the cache has of it; the same bits
+  double calibration_s = 0;    ///< seconds at start for measuring what steps take; deadlines need it
+  int most_waiting = 1024;     ///< requests that may wait; more are refused
   Isa isa = detect_isa();
 };
 
