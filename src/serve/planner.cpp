@@ -46,9 +46,9 @@ Planner::Planner(const Engine& engine, const ServeOptions& options) : engine_(en
 
 void Planner::check_model(const std::optional<std::string>& model) const {
   if (!model || *model == alias_) return;
-  throw ApiError(
-      404, fmt::format("The model '{}' does not exist here; this server has '{}'.", *model, alias_),
-      "model", "model_not_found");
+  throw ApiError(404,
+                 fmt::format("The model '{}' does not exist here; this server has '{}'.", *model, alias_),
+                 "model", "model_not_found");
 }
 
 /// Text that can't fit in the context is refused before time is spent on its tokens.
