@@ -216,6 +216,7 @@ void Engine::Impl::promise(Generation& generation) {
   const Deadline& deadline = *generation.deadline();
   const Demand demand = demand_of(generation, load, step_time, limits.prompt_piece);
   const Verdict verdict = judge(load, demand, step_time, Clock::now());
+  generation.predict(verdict.needed_s);
   if (verdict.kept) {
     generation.promise();
     owe(load, generation, false, step_time, limits.prompt_piece);

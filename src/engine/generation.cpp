@@ -98,6 +98,14 @@ bool Generation::wants_logits() const {
   return cached_ + static_cast<int>(next().size()) >= usage_.prompt_tokens;
 }
 
+void Generation::predict(double seconds) {
+  if (std::isfinite(seconds)) predicted_s_ = seconds_between(request_.arrived, limits_.clock()) + seconds;
+}
+
+void Generation::begin() {
+  if (!began_) began_ = limits_.clock();
+}
+
 void Generation::advance() {
   cached_ += static_cast<int>(next().size());
 }
@@ -186,10 +194,13 @@ void Generation::finish(FinishReason reason, const std::string& error) {
   event.error = error;
   event.usage = usage_;
   event.closed_by = closed_by();
+  event.answer_tokens = answered_;
   event.promised = promised_;
+  event.predicted_s = predicted_s_;
   if (request_.deadline) {
     event.on_time = event.reason == FinishReason::stop && now <= request_.deadline->at;
   }
+  event.timings.queue_s = seconds_between(request_.arrived, began_.value_or(now));
   event.timings.first_token_s = first_token_ ? seconds_between(request_.arrived, *first_token_) : 0;
   event.timings.total_s = seconds_between(request_.arrived, now);
   try {

@@ -61,6 +61,10 @@ class Generation {
   /// Its deadline was promised: the schedule keeps it.
   bool promised() const { return promised_; }
   void promise() { promised_ = true; }
+  /// What the deadline was judged by, in seconds from now; none where nobody can say.
+  void predict(double seconds);
+  /// Its first step begins.
+  void begin();
   /// Whether thinking, or what may become it, can still be ended.
   bool may_think() const { return split_.side() != ReasoningSplit::Side::answer; }
   /// From now on the thinking is closed. No thought opens any more, either.
@@ -103,7 +107,8 @@ class Generation {
   std::vector<int32_t> tokens_;  ///< the prompt and the reply
   int cached_ = 0;               ///< of them
   Usage usage_;
-  std::optional<TimePoint> first_token_;
+  std::optional<double> predicted_s_;
+  std::optional<TimePoint> began_, first_token_;
   std::optional<FinishReason> done_;
 };
 

@@ -210,6 +210,7 @@ void Scheduler::finish(Batch& batch) {
 }
 
 void Scheduler::take_turn(Running& request, Batch& batch) {
+  request.generation->begin();
   const Generation& generation = *request.generation;
   const std::span<const int32_t> tokens = generation.next();
   Turn turn{&request, batch.tokens.size(), batch.tokens.size(), std::nullopt, std::nullopt};

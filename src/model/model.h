@@ -12,6 +12,7 @@
 #include "files/gguf.h"
 #include "kernels/kernels.h"
 #include "model/cache.h"
+#include "model/statistics.h"
 
 namespace tern {
 
@@ -97,6 +98,13 @@ class Model {
   /// layer behind the model's. Throws Error{bad_input} as forward(), and where no draft layer is loaded.
   virtual void draft(std::span<const BatchToken> batch, const float* states, PagedCache& cache,
                      float* logits);
+
+  /// Where the time of all passes went so far. Between passes, on the thread that runs them. A model that
+  /// doesn't measure has zeros.
+  virtual ModelStatistics statistics() const { return {}; }
+  /// How often the router chose each expert so far: {layers with experts, experts}, row by row, a loaded
+  /// draft layer's last. From any thread; empty without experts, and of a model that doesn't count.
+  virtual std::vector<uint64_t> expert_choices() const { return {}; }
 };
 
 /// Loads any supported architecture. The file must outlive the call only; weights are packed into memory of
