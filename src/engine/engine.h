@@ -41,6 +41,7 @@ struct Usage {
 };
 
 struct Timings {
+  double queue_s = 0;                     ///< from `arrived` until it had a place, or its end without one
   double first_token_s = 0, total_s = 0;  ///< from `arrived`
 };
 
@@ -111,6 +112,8 @@ struct EngineStatus {
   double seconds_since_step = 0;          ///< 0 while there is nothing to do
 };
 
+struct EngineStatistics;  // engine/statistics.h
+
 class Engine {
  public:
   /// Loads the model from `file` and starts the engine's thread. Throws as load_model and read_vocabulary,
@@ -140,6 +143,10 @@ class Engine {
   /// sinks.
   void drain();
   EngineStatus status() const;
+  /// Sums and state as of the last step. From any thread; holds the engine up for no more than a copy.
+  EngineStatistics statistics() const;
+  /// Model::expert_choices(). From any thread.
+  std::vector<uint64_t> expert_choices() const;
 
  private:
   struct Impl;

@@ -170,7 +170,7 @@ ClosedBy Generation::closed_by() const {
   return thinking_.closed() ? ClosedBy::deadline : ClosedBy::budget;
 }
 
-void Generation::finish(FinishReason reason, const std::string& error) {
+FinishEvent Generation::finish(FinishReason reason, const std::string& error) {
   const TimePoint now = limits_.clock();
   FinishEvent event;
   event.reason = reason;
@@ -189,6 +189,7 @@ void Generation::finish(FinishReason reason, const std::string& error) {
   if (request_.deadline) {
     event.on_time = event.reason == FinishReason::stop && now <= request_.deadline->at;
   }
+  event.timings.queue_s = seconds_between(request_.arrived, admitted_.value_or(now));
   event.timings.first_token_s = first_token_ ? seconds_between(request_.arrived, *first_token_) : 0;
   event.timings.total_s = seconds_between(request_.arrived, now);
   try {
@@ -196,6 +197,7 @@ void Generation::finish(FinishReason reason, const std::string& error) {
   } catch (...) {
     // A sink may not throw; one that does has lost its own news and nobody else's.
   }
+  return event;
 }
 
 }  // namespace tern

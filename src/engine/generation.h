@@ -50,6 +50,9 @@ class Generation {
   bool wants_logits() const;
   /// next() was fed.
   void advance();
+  /// It got a place among those that run.
+  void admit() { admitted_ = limits_.clock(); }
+  const Usage& usage() const { return usage_; }
 
   const std::optional<Deadline>& deadline() const { return request_.deadline; }
   /// Its deadline was promised: the schedule keeps it.
@@ -72,8 +75,8 @@ class Generation {
 
   /// The reason to end, where one was met.
   std::optional<FinishReason> done() const { return done_; }
-  /// Gives out the last event; nothing may follow. Never throws.
-  void finish(FinishReason reason, const std::string& error = {});
+  /// Gives out the last event and returns it; nothing may follow. Never throws.
+  FinishEvent finish(FinishReason reason, const std::string& error = {});
 
  private:
   std::string_view shown(int32_t token) const;
@@ -97,7 +100,7 @@ class Generation {
   int cached_ = 0;
   int32_t last_ = 0;  ///< the token chosen last
   Usage usage_;
-  std::optional<TimePoint> first_token_;
+  std::optional<TimePoint> admitted_, first_token_;
   std::optional<FinishReason> done_;
 };
 

@@ -14,6 +14,7 @@
 #include "engine/generation.h"
 #include "engine/pace.h"
 #include "engine/promises.h"
+#include "engine/statistics.h"
 #include "model/cache.h"
 #include "model/model.h"
 
@@ -73,6 +74,8 @@ class Scheduler {
   uint64_t steps() const { return steps_; }  ///< that ran anything
   int waiting() const { return static_cast<int>(waiting_.size()); }
   const PagedCache& cache() const { return cache_; }
+  /// What happened so far and how it stands, but for what only the engine knows (promises made and refused).
+  EngineStatistics statistics() const;
 
  private:
   struct Running {
@@ -128,7 +131,8 @@ class Scheduler {
   int free_pages_;             ///< not set aside for anybody
   uint64_t prompts_done_ = 0;  ///< prompt tokens run so far
   uint64_t steps_ = 0;
-  Batch streams_, prompts_;  ///< of this step; the pass that is under way
+  EngineStatistics statistics_;  ///< its sums; statistics() adds the state
+  Batch streams_, prompts_;      ///< of this step; the pass that is under way
   PausedPass pass_;
   Pace pace_;
   RecentQuantiles answers_;    ///< tokens of answers over kUsualAnswer
