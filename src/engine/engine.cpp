@@ -15,6 +15,7 @@
 #include "base/error.h"
 #include "engine/generation.h"
 #include "engine/scheduler.h"
+#include "engine/statistics.h"
 #include "files/gguf.h"
 #include "text/vocabulary.h"
 
@@ -119,6 +120,8 @@ struct Engine::Impl {
   StepTime step_time{Pace(), 0, 0};
   double step_p50_s = 0;
   uint64_t steps = 0;
+  EngineStatistics statistics;         ///< as of the last step
+  uint64_t promised = 0, refused = 0;  ///< deadlines so far
   TimePoint last_step = Clock::now();
 
   std::thread thread;
@@ -181,6 +184,7 @@ void Engine::Impl::publish() {
   load = scheduler.load();
   step_time = scheduler.step_time();
   step_p50_s = scheduler.predicted_step();
+  statistics = scheduler.statistics();
   for (const auto& generation : inbox.requests) {
     if (generation->promised()) owe(load, *generation, false, step_time, limits.prompt_piece);
   }
@@ -219,8 +223,10 @@ void Engine::Impl::promise(Generation& generation) {
   generation.predict(verdict.needed_s);
   if (verdict.kept) {
     generation.promise();
+    ++promised;
     owe(load, generation, false, step_time, limits.prompt_piece);
   } else if (deadline.late == LatePolicy::refuse) {
+    ++refused;
     const double left = std::max(0.0, seconds_between(Clock::now(), deadline.at));
     const std::string why = std::isfinite(verdict.needed_s)
                                 ? fmt::format("an answer needs {:.0f} ms now, {:.0f} are left",
@@ -257,6 +263,20 @@ void Engine::cancel(RequestId id) {
     impl_->inbox.cancels.push_back(id);
   }
   impl_->mail_came.notify_one();
+}
+
+EngineStatistics Engine::statistics() const {
+  const std::lock_guard lock(impl_->mutex);
+  EngineStatistics now = impl_->statistics;
+  now.running = impl_->running;
+  now.waiting = impl_->waiting;
+  now.promised = impl_->promised;
+  now.refused = impl_->refused;
+  return now;
+}
+
+std::vector<uint64_t> Engine::expert_choices() const {
+  return impl_->model->expert_choices();
 }
 
 void Engine::drain() {

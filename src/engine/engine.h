@@ -42,7 +42,8 @@ struct Usage {
 };
 
 struct Timings {
-  double queue_s = 0, first_token_s = 0, total_s = 0;  ///< from `arrived`; the queue until its first step
+  double queue_s = 0;                     ///< from `arrived` until it had a place, or its end without one
+  double first_token_s = 0, total_s = 0;  ///< from `arrived`
 };
 
 /// Who ended the thinking; none where there was none, or it is not over.
@@ -116,6 +117,8 @@ struct EngineStatus {
   double seconds_since_step = 0;          ///< 0 while there is nothing to do
 };
 
+struct EngineStatistics;  // engine/statistics.h
+
 class Engine {
  public:
   /// Loads the model from `file` and starts the engine's thread. Throws as load_model and read_vocabulary,
@@ -145,6 +148,10 @@ class Engine {
   /// sinks.
   void drain();
   EngineStatus status() const;
+  /// Sums and state as of the last step. From any thread; holds the engine up for no more than a copy.
+  EngineStatistics statistics() const;
+  /// Model::expert_choices(). From any thread.
+  std::vector<uint64_t> expert_choices() const;
 
  private:
   struct Impl;

@@ -102,10 +102,6 @@ void Generation::predict(double seconds) {
   if (std::isfinite(seconds)) predicted_s_ = seconds_between(request_.arrived, limits_.clock()) + seconds;
 }
 
-void Generation::begin() {
-  if (!began_) began_ = limits_.clock();
-}
-
 void Generation::advance() {
   cached_ += static_cast<int>(next().size());
 }
@@ -179,7 +175,7 @@ ClosedBy Generation::closed_by() const {
   return thinking_.closed() ? ClosedBy::deadline : ClosedBy::budget;
 }
 
-void Generation::finish(FinishReason reason, const std::string& error) {
+FinishEvent Generation::finish(FinishReason reason, const std::string& error) {
   const TimePoint now = limits_.clock();
   FinishEvent event;
   event.reason = reason;
@@ -200,7 +196,7 @@ void Generation::finish(FinishReason reason, const std::string& error) {
   if (request_.deadline) {
     event.on_time = event.reason == FinishReason::stop && now <= request_.deadline->at;
   }
-  event.timings.queue_s = seconds_between(request_.arrived, began_.value_or(now));
+  event.timings.queue_s = seconds_between(request_.arrived, admitted_.value_or(now));
   event.timings.first_token_s = first_token_ ? seconds_between(request_.arrived, *first_token_) : 0;
   event.timings.total_s = seconds_between(request_.arrived, now);
   try {
@@ -208,6 +204,7 @@ void Generation::finish(FinishReason reason, const std::string& error) {
   } catch (...) {
     // A sink may not throw; one that does has lost its own news and nobody else's.
   }
+  return event;
 }
 
 }  // namespace tern

@@ -56,6 +56,9 @@ class Generation {
   /// The rest of the prompt; skip() leaves out the first of it, whose rows are there already.
   std::span<const int32_t> prompt_to_come() const { return tokens().subspan(cached_, prompt_left()); }
   void skip(int tokens) { cached_ += tokens; }
+  /// It got a place among those that run.
+  void admit() { admitted_ = limits_.clock(); }
+  const Usage& usage() const { return usage_; }
 
   const std::optional<Deadline>& deadline() const { return request_.deadline; }
   /// Its deadline was promised: the schedule keeps it.
@@ -63,8 +66,6 @@ class Generation {
   void promise() { promised_ = true; }
   /// What the deadline was judged by, in seconds from now; none where nobody can say.
   void predict(double seconds);
-  /// Its first step begins.
-  void begin();
   /// Whether thinking, or what may become it, can still be ended.
   bool may_think() const { return split_.side() != ReasoningSplit::Side::answer; }
   /// From now on the thinking is closed. No thought opens any more, either.
@@ -82,8 +83,8 @@ class Generation {
 
   /// The reason to end, where one was met.
   std::optional<FinishReason> done() const { return done_; }
-  /// Gives out the last event; nothing may follow. Never throws.
-  void finish(FinishReason reason, const std::string& error = {});
+  /// Gives out the last event and returns it; nothing may follow. Never throws.
+  FinishEvent finish(FinishReason reason, const std::string& error = {});
 
  private:
   std::string_view shown(int32_t token) const;
@@ -108,7 +109,7 @@ class Generation {
   int cached_ = 0;               ///< of them
   Usage usage_;
   std::optional<double> predicted_s_;
-  std::optional<TimePoint> began_, first_token_;
+  std::optional<TimePoint> admitted_, first_token_;
   std::optional<FinishReason> done_;
 };
 

@@ -36,7 +36,11 @@ void Scheduler::step() {
   const StepWork decoded = work_of(streams_, 1, false);
   run_streams();
   finish(streams_);
-  if (decoded.streams > 0) pace_.observe(decoded, seconds_between(began, limits_.clock()));
+  if (decoded.streams > 0) {
+    const double took = seconds_between(began, limits_.clock());
+    statistics_.decode.add(pace_.predict(decoded), took);
+    pace_.observe(decoded, took);
+  }
   if (run_prompts(began)) finish(prompts_);
   release_ended();
 }
@@ -47,7 +51,8 @@ void Scheduler::admit() {
   // A promise that was broken before it had a place must not hold up the others any longer.
   while (!waiting_.empty() && waiting_.front()->promised() &&
          limits_.clock() >= waiting_.front()->deadline()->at) {
-    waiting_.front()->finish(FinishReason::length);
+    statistics_.ended(waiting_.front()->finish(FinishReason::length));
+    ++statistics_.expired;
     waiting_.pop_front();
   }
   int free = waiting_.empty() ? 0 : free_pages();
@@ -55,7 +60,8 @@ void Scheduler::admit() {
     free -= PagedCache::pages_for(waiting_.front()->most_cached());
     if (free < 0) return;
     if (!waiting_.front()->promised() && slack(1) < 0) return;
-    asked_ += waiting_.front()->prompt_left();
+    statistics_.prefix_query_tokens += waiting_.front()->prompt_left();
+    waiting_.front()->admit();
     running_.push_back(std::make_unique<Running>(
         Running{std::move(waiting_.front()), free_sequences_.back(), prompts_done_, false}));
     free_sequences_.pop_back();
@@ -125,7 +131,7 @@ void Scheduler::reuse_prefix(Running& request) {
   if (!limits_.share_prefixes || !request.generation || !request.generation->in_prompt()) return;
   const int tokens = prefixes_.reuse(request.sequence, request.generation->prompt_to_come());
   request.generation->skip(tokens);
-  reused_ += tokens;
+  statistics_.prefix_hit_tokens += tokens;
 }
 
 /// Lets others take over what is in the request's pages.
@@ -180,7 +186,11 @@ bool Scheduler::run_prompts(TimePoint step_began) {
   const bool done = take_further(gap, step_began);
   const int layers = (done ? model_.shape().layers : pass_.layers) - before;
   const StepWork work = work_of(prompts_, static_cast<double>(layers) / model_.shape().layers, true);
-  if (work.prompt > 0) pace_.observe(work, seconds_between(began, limits_.clock()));
+  if (work.prompt > 0) {
+    const double took = seconds_between(began, limits_.clock());
+    statistics_.prompt.add(pace_.predict(work), took);
+    pace_.observe(work, took);
+  }
   if (done) prompts_done_ += prompts_.tokens.size();
   return done;
 }
@@ -210,7 +220,6 @@ void Scheduler::finish(Batch& batch) {
 }
 
 void Scheduler::take_turn(Running& request, Batch& batch) {
-  request.generation->begin();
   const Generation& generation = *request.generation;
   const std::span<const int32_t> tokens = generation.next();
   Turn turn{&request, batch.tokens.size(), batch.tokens.size(), std::nullopt, std::nullopt};
@@ -247,15 +256,32 @@ void Scheduler::finish_turn(Turn& turn) {
   if (!turn.request->generation) return;  // cancelled while its pass was under way
   Generation& generation = *turn.request->generation;
   if (turn.error) return end(*turn.request, FinishReason::error, *turn.error);
+  const Usage before = generation.usage();
+  if (generation.in_prompt()) statistics_.prompt_tokens += turn.end - turn.begin;
   generation.advance();
   learn_prefix(*turn.request);
   if (!turn.row) return;
   try {
     generation.choose(logits_of(*turn.row));
+    ++statistics_.generated_tokens;
+    statistics_.thinking_tokens += generation.usage().reasoning_tokens - before.reasoning_tokens;
   } catch (const std::exception& error) {
     return end(*turn.request, FinishReason::error, error.what());
   }
   if (const auto reason = generation.done()) end(*turn.request, *reason);
+}
+
+EngineStatistics Scheduler::statistics() const {
+  EngineStatistics now = statistics_;
+  now.running = running();
+  now.waiting = waiting();
+  now.parallel = limits_.parallel;
+  now.pages = limits_.cache.pages;
+  now.pages_used = now.pages - cache_.free_pages();
+  now.pages_reserved = now.pages - free_pages_;
+  now.steps = steps_;
+  now.model = model_.statistics();
+  return now;
 }
 
 std::span<float> Scheduler::logits_of(size_t row) {
@@ -267,7 +293,7 @@ std::span<float> Scheduler::logits_of(size_t row) {
 void Scheduler::end(Running& request, FinishReason reason, const std::string& error) {
   const int answer = request.generation->answer_tokens();
   if (reason == FinishReason::stop && answer > 0) answers_.add(answer / Load::kUsualAnswer);
-  request.generation->finish(reason, error);
+  statistics_.ended(request.generation->finish(reason, error));
   request.generation.reset();
 }
 
@@ -306,7 +332,7 @@ void Scheduler::cancel(RequestId id) {
   }
   for (auto at = waiting_.begin(); at != waiting_.end(); ++at) {
     if ((*at)->id() != id) continue;
-    (*at)->finish(FinishReason::cancelled);
+    statistics_.ended((*at)->finish(FinishReason::cancelled));
     waiting_.erase(at);
     return;
   }
@@ -318,7 +344,7 @@ void Scheduler::end_all(FinishReason reason, const std::string& error) {
   }
   streams_.clear();
   release_ended();
-  for (auto& generation : waiting_) generation->finish(reason, error);
+  for (auto& generation : waiting_) statistics_.ended(generation->finish(reason, error));
   waiting_.clear();
 }
 

@@ -15,6 +15,7 @@
 #include "engine/pace.h"
 #include "engine/prefix_cache.h"
 #include "engine/promises.h"
+#include "engine/statistics.h"
 #include "model/cache.h"
 #include "model/model.h"
 
@@ -77,9 +78,8 @@ class Scheduler {
   int waiting() const { return static_cast<int>(waiting_.size()); }
   const PagedCache& cache() const { return cache_; }
   int available_pages() const { return prefixes_.available_pages(); }  ///< that no request holds
-  /// Prompt tokens of the requests admitted so far, and those of them whose rows were there already.
-  uint64_t prompt_tokens_asked() const { return asked_; }
-  uint64_t prompt_tokens_reused() const { return reused_; }
+  /// What happened so far and how it stands, but for what only the engine knows (promises made and refused).
+  EngineStatistics statistics() const;
   /// Throws Error{internal} where the cache's bookkeeping contradicts itself.
   void check() const;
 
@@ -138,10 +138,10 @@ class Scheduler {
   std::vector<std::unique_ptr<Running>> running_;  ///< in the order they were admitted
   std::vector<SequenceId> free_sequences_;
   PrefixCache prefixes_;
-  uint64_t asked_ = 0, reused_ = 0;
   uint64_t prompts_done_ = 0;  ///< prompt tokens run so far
   uint64_t steps_ = 0;
-  Batch streams_, prompts_;  ///< of this step; the pass that is under way
+  EngineStatistics statistics_;  ///< its sums; statistics() adds the state
+  Batch streams_, prompts_;      ///< of this step; the pass that is under way
   PausedPass pass_;
   Pace pace_;
   RecentQuantiles answers_;    ///< tokens of answers over kUsualAnswer
