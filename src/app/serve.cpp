@@ -18,6 +18,7 @@ struct ServeArguments {
   EngineOptions engine;
   std::string alias;
   std::string cache_memory;
+  bool keep_pace = true;
 };
 
 /// What only the model makes impossible. Throws CLI::ValidationError that names the option.
@@ -44,7 +45,10 @@ void serve(ServeArguments& arguments) {
   const GgufFile file = arguments.model.open();
   if (arguments.engine.context > 0 || arguments.engine.cache_bytes > 0)
     check_fits(inspect(file), arguments.engine);
+  if (arguments.keep_pace) arguments.engine.pace_file = arguments.model.beside(".pace.json");
   Engine engine(file, arguments.engine);
+  if (!engine.warning().empty())
+    fmt::print(stderr, "tern: warning: {}; what steps take was measured anew\n", engine.warning());
   Server server(engine, arguments.serve);
   fmt::print(stderr, "tern: {} on {}/v1, {} tokens of context, {} streams at once\n", arguments.serve.alias,
              server.url(), engine.context(), arguments.engine.parallel);
@@ -76,6 +80,11 @@ void add_serve(CLI::App& app) {
                    "Seconds at start for measuring what steps take; deadlines need it")
       ->check(CLI::Range(0.0, 600.0))
       ->capture_default_str();
+  command->add_flag("!--no-pace-file", arguments->keep_pace,
+                    "Keep nothing of what steps take: by default it is kept in MODEL.pace.json, or in "
+                    "~/.cache/tern, so that the next start calibrates faster");
+  command->add_flag("!--no-prefix-cache", arguments->engine.share_prefixes,
+                    "Compute every prompt whole, also where it begins as an earlier one");
   command
       ->add_option_function<double>(
           "--longest-gap", [arguments](double ms) { arguments->engine.longest_gap = ms / 1000; },

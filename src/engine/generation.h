@@ -14,6 +14,7 @@
 #include "engine/engine.h"
 #include "engine/sampler.h"
 #include "text/chat.h"
+#include "text/ending.h"
 #include "text/reasoning.h"
 #include "text/stream.h"
 
@@ -70,14 +71,19 @@ class Generation {
   bool may_think() const { return split_.side() != ReasoningSplit::Side::answer; }
   /// From now on the thinking is closed. No thought opens any more, either.
   void close_thinking() { thinking_.close(); }
+  /// From now on the answer ends where it can: behind a whole JSON value, or, cut, behind a sentence.
+  void wind_down() { winding_down_ = true; }
   /// Decode steps until it is over if its thinking ends now and its answer takes `answer_tokens`, or as many
   /// as its deadline reserves; at least one.
   int steps_left(double answer_tokens) const;
+  /// The answer's tokens that its deadline reserves; `answer_tokens` where it doesn't say.
+  int reserve(double answer_tokens) const;
   /// Decode steps until it is over at the latest.
   int most_steps_left() const { return max_tokens_ - usage_.completion_tokens; }
   int answer_tokens() const { return answered_; }  ///< said so far
 
-  /// Chooses a token from the logits {model's vocabulary} and gives out its event. Sets done() where it was
+  /// Chooses a token from the logits {model's vocabulary} and gives out its event, but for the token behind
+  /// which an answer that winds down is cut. Sets done() where it was
   /// the last. Throws as Sampler::sample, and what the sink throws.
   void choose(std::span<float> logits);
 
@@ -103,6 +109,8 @@ class Generation {
   Sampler sampler_;
   std::vector<ReasoningSplit::Piece> pending_;  ///< not given out yet
   StopStream stops_;
+  EndingWatch ending_;  ///< of the answer's text
+  bool winding_down_ = false;
   bool promised_ = false;
   int answered_ = 0;             ///< tokens of the answer
   std::vector<int32_t> tokens_;  ///< the prompt and the reply

@@ -141,7 +141,8 @@ void PrefixCache::check() const {
   std::vector<char> idle(ring);
   std::vector<int32_t> children(ring);
   int32_t count = 0;
-  for (int32_t page = behind_[ring]; page != ring && count <= idle_; page = behind_[page], ++count) idle[page] = 1;
+  for (int32_t page = behind_[ring]; page != ring && count <= idle_; page = behind_[page], ++count)
+    idle[page] = 1;
   if (count != idle_) fail(ErrorKind::internal, "prefixes: {} idle pages, {} are counted", count, idle_);
   for (int32_t page = 0; page < ring; ++page) {
     if (!cache_.kept(page)) continue;
@@ -149,7 +150,10 @@ void PrefixCache::check() const {
     const bool lost = find(parents_[page], tokens_of(page)) != page;
     const bool orphan = parents_[page] != kNone && !cache_.kept(parents_[page]);
     if (lost || orphan || (cache_.users(page) == 0) != static_cast<bool>(idle[page]))
-      fail(ErrorKind::internal, "prefixes: page {} is {}", page, lost ? "lost" : orphan ? "an orphan" : "misplaced");
+      fail(ErrorKind::internal, "prefixes: page {} is {}", page,
+           lost     ? "lost"
+           : orphan ? "an orphan"
+                    : "misplaced");
   }
   for (int32_t page = 0; page < ring; ++page) {
     if (cache_.kept(page) && children[page] != children_[page])

@@ -66,6 +66,9 @@ class Scheduler {
   /// Runs steps of many kinds on sequences of its own for about so many seconds, so that the pace is known.
   /// Before the first request. Throws what the model throws.
   void calibrate(double seconds);
+  /// Takes over what steps cost in an earlier run. Before the first request.
+  void start_from(const Pace& pace) { pace_ = pace; }
+  const Pace& pace() const { return pace_; }
   /// What it has to do and owes. A pass of prompts without promises counts where promised ones wait for it,
   /// or would, if there were one more. And what steps take.
   Load load(bool for_one_more = true) const;
@@ -113,7 +116,7 @@ class Scheduler {
   std::vector<Running*> prompts_in_order() const;
   void reuse_prefix(Running& request);
   void learn_prefix(const Running& request);
-  void close_thinking();
+  void close_in_time();
   void run_streams();
   bool run_prompts(TimePoint step_began);
   bool take_further(double seconds, TimePoint began);
