@@ -101,18 +101,20 @@ function inline(text) {
   const nodes = [];
   let plain = '';
   for (let at = 0; at < text.length; ) {
-    const found = text[at] === '`' || text[at] === '*' ? span(text.slice(at, at + LONGEST_SPAN)) : undefined;
+    const [before, marks] = /^([^`*]*)(`+|\*+|)/.exec(text.slice(at, at + LONGEST_SPAN)).slice(1);
+    plain += before;
+    at += before.length;
+    const found = marks && span(text.slice(at, at + LONGEST_SPAN));
     if (found) {
-      if (plain) nodes.push(plain);
+      nodes.push(plain, found.node);
       plain = '';
-      nodes.push(found.node);
-      at += found.length;
     } else {
-      plain += text[at++];
+      plain += marks;
     }
+    at += found ? found.length : marks.length;
   }
-  if (plain) nodes.push(plain);
-  return nodes;
+  nodes.push(plain);
+  return nodes.filter((node) => node !== '');
 }
 
 function span(text) {

@@ -2,7 +2,7 @@
 import { byId, setText } from './dom.js';
 import { count, formatMs, logScale } from './numbers.js';
 
-const DEADLINE_STEPS = 100;  // the last one: none
+const DEADLINE_STEPS = 60;   // the last one: none
 const deadlines = logScale(50, 60_000, DEADLINE_STEPS - 1);
 const BUDGETS = [0, 8, 16, 32, 64, 128, 256, 512, 1024, 2048, 4096, 8192, 16_384];
 const KEY = 'tern-key';

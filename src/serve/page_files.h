@@ -1,5 +1,4 @@
-/* The files of web/ that the program holds, for C++ and the assembler alike: FILE(stem, extension, content
- * type). */
+/* The files of web/ that the program holds, for C++ and assembler: FILE(stem, extension, content type). */
 #define TERN_SCRIPT "text/javascript; charset=utf-8"
 #define TERN_PAGE_FILES(FILE)                   \
   FILE(index, html, "text/html; charset=utf-8") \
