@@ -25,7 +25,7 @@ class Browser:
             pass_fds=(command_read, reply_write), stdin=subprocess.DEVNULL, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
         os.close(command_read)
         os.close(reply_write)
-        self.rest, self.number, self.events, self.session = b'', 0, [], None
+        self.rest, self.number, self.events, self.session, self.context = b'', 0, [], None, None
 
     def __enter__(self):
         return self
@@ -71,11 +71,13 @@ class Browser:
         raise RuntimeError(f'{method}: no reply')
 
     def open(self, url, width=1280, height=800, scale=1, phone=False, dark=False):
-        """A fresh page in a context of its own (nothing stored), all of its requests and errors in `events`."""
+        """A fresh page in place of the last one, in a context of its own: nothing is stored in it yet."""
         self.session = None
+        if self.context:
+            self.send('Target.disposeBrowserContext', browserContextId=self.context)
         self.events = []
-        context = self.send('Target.createBrowserContext')['browserContextId']
-        target = self.send('Target.createTarget', url='about:blank', browserContextId=context)['targetId']
+        self.context = self.send('Target.createBrowserContext')['browserContextId']
+        target = self.send('Target.createTarget', url='about:blank', browserContextId=self.context)['targetId']
         self.session = self.send('Target.attachToTarget', targetId=target, flatten=True)['sessionId']
         for domain in ('Page', 'Runtime', 'Network', 'Log'):
             self.send(f'{domain}.enable')
