@@ -8,7 +8,6 @@ import { count, formatMs, formatNumber } from './numbers.js';
 const CLOSED_BY = { budget: ', closed by the budget', deadline: ', closed for the deadline' };
 
 export class Answer {
-  #thinking = '';
   #content = '';
   #drawn = '';
   #reason;
@@ -16,8 +15,8 @@ export class Answer {
   #running = true;
   #text = new GrowingText();
   #summary = el('summary');
-  #thoughts = el('div', { class: 'thoughts' });
-  #fold = el('details', { class: 'thinking', hidden: true }, this.#summary, this.#thoughts);
+  #thoughts = document.createTextNode('');
+  #fold = el('details', { class: 'thinking', hidden: true }, this.#summary, el('div', { class: 'thoughts' }, this.#thoughts));
   #waiting = el('p', { class: 'waiting' }, el('span', { class: 'unseen' }, 'Waiting for the first token'), el('i'), el('i'), el('i'));
   #after = el('div', { class: 'after' });
 
@@ -53,9 +52,9 @@ export class Answer {
 
   #think(text) {
     this.measure.token(true);
-    if (!this.#thinking) this.#setFold(true);
+    if (this.#fold.hidden) this.#setFold(true);
     this.#fold.hidden = false;
-    this.#thinking += text;
+    this.#thoughts.appendData(text);
   }
 
   #say(text) {
@@ -71,7 +70,7 @@ export class Answer {
   finish() {
     this.#end();
     if (this.#reason === 'length') this.#after.append(el('p', { class: 'note' }, 'Cut: it reached the most tokens there could be.'));
-    this.#after.append(timeline(this.measure), this.#facts());
+    this.#after.append(timeline(this.measure), el('div', { class: 'below' }, this.#facts(), this.#copyButton() ?? ''));
   }
 
   stop() {
@@ -102,11 +101,8 @@ export class Answer {
   }
 
   #draw() {
-    this.#waiting.hidden = !this.#running || Boolean(this.#thinking || this.#content);
-    if (this.#thinking) {
-      setText(this.#summary, this.#thinkingSummary());
-      setText(this.#thoughts, this.#thinking);
-    }
+    this.#waiting.hidden = !this.#running || !this.#fold.hidden || this.#content !== '';
+    if (!this.#fold.hidden) setText(this.#summary, this.#thinkingSummary());
     if (this.#drawn === this.#content) return;
     this.#drawn = this.#content;
     // JSON under way is no Markdown.
@@ -133,6 +129,17 @@ export class Answer {
     const { actual_ms: actual, predicted_ms: predicted } = this.#tern ?? {};
     if (Number.isFinite(actual)) facts.push(served(actual, predicted));
     return el('dl', { class: 'facts' }, this.#verdict(), ...facts.map(([name, value]) => fact(name, value)));
+  }
+
+  /** Nothing where the browser gives no clipboard (a page that came over plain HTTP from another machine). */
+  #copyButton() {
+    if (!navigator.clipboard) return null;
+    const copy = async () => {
+      await navigator.clipboard.writeText(this.#content).then(() => setText(node, 'Copied'), () => setText(node, 'Not allowed'));
+      setTimeout(() => setText(node, 'Copy'), 1500);
+    };
+    const node = el('button', { type: 'button', class: 'copy', click: copy }, 'Copy');
+    return node;
   }
 
   #verdict() {

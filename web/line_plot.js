@@ -80,7 +80,7 @@ export class LinePlot {
 
   #read({ sample, dot, s }) {
     const values = [...(sample?.values ?? this.#spec.series.map(() => undefined)), dot?.value];
-    this.#readouts.forEach((one, i) => setText(one.value, formatNumber(values[i])));
+    this.#readouts.forEach((one, i) => setText(one.value, formatNumber(values[i] >= 10 ? Math.round(values[i]) : values[i])));
     setText(this.#when, s === undefined ? '' : `${Math.round(this.#now - s)} s ago`);
   }
 

@@ -7,6 +7,7 @@ import { formatDuration, formatNumber } from './numbers.js';
 
 const EVERY_MS = 1000;
 const TIMEOUT_MS = 5000;
+const REFUSED_MS = 10_000;
 
 const pair = (key) => [{ label: 'p50', colour: '--p50', read: (stats) => stats[key]?.p50 },
                        { label: 'p99', colour: '--p99', read: (stats) => stats[key]?.p99 }];
@@ -46,19 +47,21 @@ export class Live {
   #answers = [];
   #met = false;      // the server told its model since it was last away
   #missing = false;  // it has no /stats
+  #refusedKey;       // the key that it did not take
+  #notBefore = 0;
 
   /** `meetModel()` is called until it succeeds, and again after the server was away. */
   constructor(settings, meetModel) {
     this.#settings = settings;
     this.#meetModel = meetModel;
     const plots = this.#plots.map((plot) => plot.element);
-    byId('live').prepend(this.#glance, ...plots.slice(0, 6), this.#heat.element, ...plots.slice(6), this.#stageCard);
+    byId('live-hint').before(this.#glance, ...plots.slice(0, 6), this.#heat.element, ...plots.slice(6), this.#stageCard);
   }
 
   /** Looks each second while the page is seen. */
   async start() {
     for (;;) {
-      if (!document.hidden) await this.#look();
+      if (!document.hidden && !this.#mustWait()) await this.#look();
       await new Promise((done) => setTimeout(done, EVERY_MS));
     }
   }
@@ -68,21 +71,34 @@ export class Live {
     this.draw();
   }
 
+  /** A server that refused is not asked again each second, and one that wants a key not before there is another. */
+  #mustWait() {
+    return this.#refusedKey === this.#settings.key || performance.now() < this.#notBefore;
+  }
+
   async #look() {
     try {
       if (!this.#met) await this.#meetModel();
       if (!this.#met) this.#say('ok', '');
       this.#met = true;
       if (!this.#missing) this.#add(await fetchStats(this.#settings.key, AbortSignal.timeout(TIMEOUT_MS)));
+      this.#refusedKey = undefined;
     } catch (failure) {
-      if (failure.status === 404) this.#missing = true;
-      else if (failure.status === 401) this.#settings.showKey();
-      else {
-        this.#met = false;
-        this.#say('away', 'not reachable');
-      }
+      this.#refused(failure);
     }
     this.draw();
+  }
+
+  #refused({ status }) {
+    if (status === 404) this.#missing = true;
+    else if (status === 401) {
+      this.#refusedKey = this.#settings.key;
+      this.#settings.showKey();
+    } else if (status > 0) this.#notBefore = performance.now() + REFUSED_MS;
+    else {
+      this.#met = false;
+      this.#say('away', 'not reachable');
+    }
   }
 
   #add(stats) {

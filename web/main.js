@@ -94,4 +94,6 @@ matchMedia('(prefers-color-scheme: dark)').addEventListener('change', () => live
 for (const button of document.querySelectorAll('[data-show]')) {
   button.addEventListener('click', () => show(button.dataset.show));
 }
+// Where there is a keyboard; elsewhere one would pop up over the page.
+if (matchMedia('(pointer: fine)').matches) question.focus();
 live.start();

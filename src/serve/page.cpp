@@ -20,7 +20,7 @@ namespace {
 // Model text never becomes markup, and nothing else may run, load or be asked either.
 constexpr const char* kPolicy =
     "default-src 'none'; script-src 'self'; style-src 'self'; connect-src 'self'; img-src 'self' data:; "
-    "base-uri 'none'; form-action 'none'; frame-ancestors 'none'";
+    "base-uri 'none'; form-action 'none'; frame-ancestors 'none'; require-trusted-types-for 'script'";
 
 /// FNV-1a, 64 bits: enough to tell two builds of a file apart.
 uint64_t hash(std::string_view bytes) {

@@ -72,6 +72,7 @@ TEST(Page, MayLoadNothingFromOutside) {
     EXPECT_TRUE(policy.starts_with("default-src 'none'; script-src 'self'; style-src 'self'; ")) << policy;
     EXPECT_EQ(policy.find("unsafe"), std::string::npos);
     EXPECT_NE(policy.find("frame-ancestors 'none'"), std::string::npos);
+    EXPECT_NE(policy.find("require-trusted-types-for 'script'"), std::string::npos);
     EXPECT_EQ(response.header("X-Content-Type-Options"), "nosniff");
     EXPECT_EQ(response.header("Referrer-Policy"), "no-referrer");
   }

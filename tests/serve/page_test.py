@@ -161,16 +161,13 @@ class AnyModel(InBrowser):
 
     def test_enter_sends_and_shift_enter_breaks(self):
         self.open(stub.url)
-        self.page.press('Enter')
-        self.ask_lines('a', 'b')
+        self.ask('')
+        self.page.type('a')
+        self.page.press('Enter', SHIFT)
+        self.ask('b')
         self.wait_for('.facts')
         self.assertEqual(self.text('.question'), 'a\nb')
         self.assertEqual(self.page.evaluate('document.querySelector("#question").value'), '')
-
-    def ask_lines(self, first, second):
-        self.page.type(first)
-        self.page.press('Enter', SHIFT)
-        self.ask(second)
 
     def test_text_of_models_stays_text(self):
         self.open(stub.url)
