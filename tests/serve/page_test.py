@@ -1,9 +1,10 @@
 #!/usr/bin/env python3
 """The page at / in a real browser, in front of the embedded model and of a stub. usage: page_test.py TERN"""
-import gzip, json, os, re, signal, subprocess, sys, unittest, urllib.request
+import gzip, json, os, re, sys, unittest, urllib.request
 
 import browser
 from page_stub import KEY, STATS, Stub
+from served import Served
 
 TERN = os.path.abspath(sys.argv.pop(1))
 HERE = os.path.dirname(os.path.abspath(__file__))
@@ -12,27 +13,9 @@ QUERY = 'we need kogi carpet instead of ukulelesunder 50 euros'
 SHIFT = 8
 
 
-class Served:
-    """`tern serve` on a port of its own."""
-
-    def __init__(self):
-        self.process = subprocess.Popen([TERN, 'serve', '--port', '0', '--calibration', '0.2'], stderr=subprocess.PIPE, text=True)
-        said = ''
-        while not (found := re.search(r'http://127\.0\.0\.1:\d+', said)):
-            line = self.process.stderr.readline()
-            assert line, f'no address in: {said}'
-            said += line
-        self.url = found[0] + '/'
-
-    def stop(self):
-        self.process.send_signal(signal.SIGTERM)
-        assert self.process.wait(timeout=60) == 0
-        self.process.stderr.close()
-
-
 def setUpModule():
     global served, stub, page
-    served = Served()
+    served = Served(TERN, '--calibration', '0.2')
     stub = Stub(served.url.rstrip('/'))
     page = browser.Browser(browser.find())
 
