@@ -123,7 +123,7 @@ export class Answer {
       ['first token', formatMs(firstMs)],
       ['gaps p50 / p99', `${formatMs(gapP50)} / ${formatMs(gapP99)}`],
       ['tokens/s', formatNumber(tokensPerS)],
-      ['tokens', thinkingTokens ? `${thinkingTokens} + ${answerTokens}` : `${answerTokens}`],
+      thinkingTokens ? ['thinking + answer', `${thinkingTokens} + ${answerTokens}`] : ['tokens', `${answerTokens}`],
       ['whole answer', formatMs(totalMs)],
     ];
     const { actual_ms: actual, predicted_ms: predicted } = this.#tern ?? {};

@@ -13,7 +13,8 @@ export class Settings {
 
   constructor() {
     for (const id of ['deadline', 'budget', 'temperature']) byId(id).addEventListener('input', () => this.#show());
-    byId('key').addEventListener('input', () => this.#setKey(byId('key').value.trim()));
+    // Not with each letter: the live figures would ask with half a key.
+    byId('key').addEventListener('change', () => this.#setKey(byId('key').value.trim()));
     byId('more-button').addEventListener('click', () => this.#toggleMore());
     if (this.#key) this.showKey();
     byId('budget').max = BUDGETS.length;
@@ -66,8 +67,8 @@ export class Settings {
   }
 
   showKey() {
+    if (byId('key-row').hidden) byId('key').value = this.#key;
     byId('key-row').hidden = false;
-    byId('key').value = this.#key;
   }
 
   #setKey(key) {

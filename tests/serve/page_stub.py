@@ -17,6 +17,7 @@ class Stub(http.server.ThreadingHTTPServer):
     def __init__(self, tern):
         super().__init__(('127.0.0.1', 0), Handler)
         self.tern, self.asked, self.stats = tern, [], dict(STATS)
+        self.locked = False            # everything but the files wants the key
         self.left = threading.Event()  # a client went away while it was answered
         self.go = threading.Event()    # clear: answers stop while thinking
         self.go.set()
@@ -44,6 +45,9 @@ class Handler(http.server.BaseHTTPRequestHandler):
         self.send(status, json.dumps(value).encode(), (('Content-Type', 'application/json'), *headers))
 
     def do_GET(self):
+        if self.server.locked and self.path in ('/stats', '/v1/models') and self.headers['Authorization'] != f'Bearer {KEY}':
+            self.server.asked.append(self.path)
+            return self.send_json(401, {'error': {'message': 'A key is missing.', 'code': 'invalid_api_key'}})
         if self.path == '/stats':
             return self.send_json(200, self.server.stats)
         if self.path == '/v1/models':

@@ -37,6 +37,15 @@ TEST(Page, HasEveryFileOfItsFolder) {
   EXPECT_EQ(there, expected);
 }
 
+TEST(Page, NamesAllItsFilesAtOnce) {
+  // So that none waits for another to be read first.
+  for (const PageFile& file : page_files()) {
+    if (file.path == "/") continue;
+    EXPECT_NE(page_files().front().plain.find(file.path.substr(1) + '"'), std::string_view::npos)
+        << file.path;
+  }
+}
+
 TEST(Page, OpensAtTheRoot) {
   TestServer server;
   Client client(server.port());

@@ -1,6 +1,6 @@
 #!/usr/bin/env python3
 """The page at / in a real browser, in front of the embedded model and of a stub. usage: page_test.py TERN"""
-import gzip, json, os, re, sys, unittest, urllib.request
+import gzip, json, os, re, sys, time, unittest, urllib.request
 
 import browser
 from page_stub import KEY, STATS, Stub
@@ -217,9 +217,25 @@ class Refusals(InBrowser):
         self.wait_for('.notice')
         self.assertEqual(self.page.evaluate('document.activeElement.id'), 'key')
         self.page.type(KEY)
+        self.page.press('Enter')
         self.click('.notice button')
         self.wait_for('.facts')
         self.assertEqual(self.page.evaluate('[sessionStorage.length, localStorage.length]'), [1, 0])
+
+    def test_a_locked_server_is_not_asked_again_without_another_key(self):
+        stub.locked, stub.asked = True, []
+        try:
+            self.url, self.page = stub.url, page
+            page.open(stub.url)
+            page.wait('!document.querySelector("#key-row").hidden')
+            time.sleep(2.5)
+            self.assertEqual(stub.asked, ['/v1/models'])
+            self.page.evaluate('document.querySelector("#key").focus()')
+            self.page.type(KEY)
+            self.page.press('Enter')
+            page.wait('document.title.startsWith("tern ·") && document.querySelectorAll(".plot-card:not([hidden])").length > 5')
+        finally:
+            stub.locked = False
 
     def test_a_refused_deadline_can_be_tried_again_or_anyway(self):
         self.open(stub.url)
