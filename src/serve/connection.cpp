@@ -135,6 +135,8 @@ HttpRequest Connection::take_request() {
   request.host = message[http::field::host];
   request.origin = message[http::field::origin];
   request.deadline_ms = message["X-Tern-Deadline-Ms"];
+  request.accept_encoding = message[http::field::accept_encoding];
+  request.if_none_match = message[http::field::if_none_match];
   request.body = std::move(message.body());
   request.arrived = started_;
   parser_.reset();
@@ -173,8 +175,9 @@ std::string Connection::head(int status, std::string_view headers) const {
 
 void Connection::reply(const HttpReply& reply) {
   if (hub_.draining) keep_alive_ = false;
-  std::string headers =
-      fmt::format("Content-Type: {}\r\nContent-Length: {}\r\n", reply.content_type, reply.body.size());
+  std::string headers = fmt::format("Content-Type: {}\r\n", reply.content_type);
+  // 304 has no body, and a length there would be that of the one it stands for (RFC 9110, 8.6).
+  if (reply.status != 304) headers += fmt::format("Content-Length: {}\r\n", reply.body.size());
   for (const auto& [name, value] : reply.headers) headers += fmt::format("{}: {}\r\n", name, value);
   end_answer();
   send(head(reply.status, headers));

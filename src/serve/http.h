@@ -11,11 +11,13 @@
 namespace tern {
 
 struct HttpRequest {
-  std::string method;       ///< as sent: GET, POST, …
-  std::string path;         ///< the target without its query
-  std::string host;         ///< the Host header, may be empty
-  std::string origin;       ///< the Origin header, may be empty
-  std::string deadline_ms;  ///< X-Tern-Deadline-Ms, may be empty
+  std::string method;           ///< as sent: GET, POST, …
+  std::string path;             ///< the target without its query
+  std::string host;             ///< the Host header, may be empty
+  std::string origin;           ///< the Origin header, may be empty
+  std::string deadline_ms;      ///< X-Tern-Deadline-Ms, may be empty
+  std::string accept_encoding;  ///< Accept-Encoding, may be empty
+  std::string if_none_match;    ///< If-None-Match, may be empty
   std::string body;
   TimePoint arrived;  ///< its first byte; on a fresh connection, the accept
 };

@@ -7,6 +7,8 @@
 #include <ctime>
 #include <new>
 
+#include "serve/page.h"
+
 namespace tern {
 namespace {
 
@@ -51,6 +53,10 @@ bool takes(std::string_view methods, std::string_view method) {
   return !method.empty() && at != std::string_view::npos &&
          (at + method.size() == methods.size() || methods[at + method.size()] == ',') &&
          (at == 0 || methods[at - 1] == ' ');
+}
+
+ApiError nothing_at(const HttpRequest& request) {
+  return ApiError(404, fmt::format("There is nothing at {}.", request.path));
 }
 
 HttpReply not_allowed(const HttpRequest& request, const char* methods) {
@@ -102,7 +108,8 @@ std::span<const Service::Route> Service::routes() {
   static const Route kRoutes[] = {
       {"/v1/chat/completions", "POST", &Service::chat}, {"/v1/completions", "POST", &Service::completion},
       {"/v1/models", "GET, HEAD", &Service::models},    {"/v1/models/", "GET, HEAD", &Service::model_by_id},
-      {"/health", "GET, HEAD", &Service::health},
+      {"/health", "GET, HEAD", &Service::health},       {"/", "GET, HEAD", &Service::page},
+      {"/web/", "GET, HEAD", &Service::page},
   };
   return kRoutes;
 }
@@ -110,10 +117,11 @@ std::span<const Service::Route> Service::routes() {
 std::shared_ptr<Answer> Service::route(const HttpRequest& request, const std::shared_ptr<Outlet>& outlet) {
   const auto leads_here = [&](const Route& route) {
     const std::string_view path = request.path;
-    return path == route.path || (route.path.ends_with('/') && path.starts_with(route.path));
+    const bool all_below = route.path.size() > 1 && route.path.ends_with('/');
+    return path == route.path || (all_below && path.starts_with(route.path));
   };
   const auto route = std::find_if(routes().begin(), routes().end(), leads_here);
-  if (route == routes().end()) throw ApiError(404, fmt::format("There is nothing at {}.", request.path));
+  if (route == routes().end()) throw nothing_at(request);
   if (!takes(route->methods, request.method)) {
     outlet->reply(not_allowed(request, route->methods));
     return nullptr;
@@ -176,6 +184,11 @@ HttpReply Service::model_by_id(const HttpRequest& request) const {
   constexpr std::string_view kBefore = "/v1/models/";
   planner_.check_model(percent_decoded(std::string_view(request.path).substr(kBefore.size())));
   return {200, model_reply(options_.alias, created_, engine_.context()), {}};
+}
+
+HttpReply Service::page(const HttpRequest& request) const {
+  if (auto reply = page_reply(request)) return *std::move(reply);
+  throw nothing_at(request);
 }
 
 std::shared_ptr<Answer> Service::generate(Plan plan, const std::shared_ptr<Outlet>& outlet) {

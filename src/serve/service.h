@@ -34,7 +34,7 @@ class Service {
   using LookUp = HttpReply (Service::*)(const HttpRequest&) const;
   using Generate = std::shared_ptr<Answer> (Service::*)(const HttpRequest&, const std::shared_ptr<Outlet>&);
   struct Route {
-    std::string_view path;  ///< one that ends in '/' stands for all below it
+    std::string_view path;  ///< one that ends in '/' stands for all below it, "/" for itself alone
     const char* methods;    ///< as in an Allow header
     std::variant<LookUp, Generate> handler;
   };
@@ -50,6 +50,7 @@ class Service {
   HttpReply models(const HttpRequest& request) const;
   HttpReply model_by_id(const HttpRequest& request) const;
   HttpReply health(const HttpRequest& request) const;
+  HttpReply page(const HttpRequest& request) const;
 
   Engine& engine_;
   const ServeOptions& options_;
