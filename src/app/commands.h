@@ -20,6 +20,7 @@ void add_convert(CLI::App& app);
 void add_quantize(CLI::App& app);
 void add_eval(CLI::App& app);
 void add_train(CLI::App& app);
+void add_keys(CLI::App& app);
 void add_tokenize(CLI::App& app);  // and detokenize
 
 /// What every command that loads a model takes.

@@ -7,6 +7,8 @@
 #include <vector>
 
 #include "base/clock.h"
+#include "serve/address.h"
+#include "serve/guard.h"
 
 namespace tern {
 
@@ -18,6 +20,10 @@ struct HttpRequest {
   std::string deadline_ms;      ///< X-Tern-Deadline-Ms, may be empty
   std::string accept_encoding;  ///< Accept-Encoding, may be empty
   std::string if_none_match;    ///< If-None-Match, may be empty
+  std::string authorization;    ///< the Authorization header; empty where there are several
+  std::string preflight;        ///< Access-Control-Request-Method, may be empty
+  Address client;               ///< who asks, behind trusted proxies, too
+  Caller caller;                ///< set by the service
   std::string body;
   TimePoint arrived;  ///< its first byte; on a fresh connection, the accept
 };
