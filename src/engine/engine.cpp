@@ -133,7 +133,7 @@ struct Engine::Impl {
   bool draining = false, stopping = false;
   int running = 0, waiting = 0;  ///< as of the last step; the inbox waits too
   Load load;                     ///< likewise
-  StepTime step_time{Pace(), 0, 0};
+  StepTime step_time{Forecast(), 0, 0};
   double step_p50_s = 0;
   uint64_t steps = 0;
   EngineStatistics statistics;         ///< as of the last step
@@ -337,7 +337,7 @@ EngineStatus Engine::status() const {
   status.waiting = impl_->waiting;
   status.steps = impl_->steps;
   status.step_p50_s = impl_->step_p50_s;
-  status.step_p99_s = impl_->step_time.seconds(impl_->step_time.streams(1, 0));
+  status.step_p99_s = impl_->step_time.p99(impl_->step_time.seconds(impl_->step_time.streams(1, 0)));
   if (impl_->busy()) status.seconds_since_step = seconds_since(impl_->last_step);
   return status;
 }

@@ -105,8 +105,9 @@ void Scheduler::close_in_time() {
     Load::Promise now = promise_of(generation, owed);
     now.steps += 1;  // the one that is about to run
     if (generation.may_think()) {
-      if (left <= owed.needed(now, step)) generation.close_thinking();
-    } else if (generation.promised() && left <= generation.reserve(owed.answer_tokens) * kLastPart * step) {
+      if (left <= owed.needed(now, step, time)) generation.close_thinking();
+    } else if (generation.promised() &&
+               left <= time.p99(generation.reserve(owed.answer_tokens) * kLastPart * step)) {
       generation.wind_down();
     }
   }

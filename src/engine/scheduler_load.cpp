@@ -28,12 +28,13 @@ double Scheduler::slack(int more) const {
   const double step = time.seconds(time.streams(std::max(1, owed.requests() + more), owed.keys));
   double least = std::numeric_limits<double>::infinity();
   for (const Load::Promise& promise : owed.promises)
-    least = std::min(least, seconds_between(limits_.clock(), promise.deadline) - owed.needed(promise, step));
+    least = std::min(least,
+                     seconds_between(limits_.clock(), promise.deadline) - owed.needed(promise, step, time));
   return least;
 }
 
 StepTime Scheduler::step_time() const {
-  return StepTime(pace_, model_.shape().experts, model_.shape().experts_used);
+  return StepTime(pace_.forecast(), model_.shape().experts, model_.shape().experts_used);
 }
 
 /// What a share of a pass over the batch asks of the machine.
@@ -89,7 +90,7 @@ void Scheduler::add_slots(Load& load, const StepTime& time) const {
   for (const auto& request : running_) {
     if (!request->generation) continue;
     const Generation& generation = *request->generation;
-    double left = load.prompt_s + generation.most_steps_left() * step;
+    double left = time.p99(load.prompt_s + generation.most_steps_left() * step);
     if (generation.promised()) {
       left = std::min(left, seconds_between(limits_.clock(), generation.deadline()->at));
     } else if (generation.in_prompt()) {

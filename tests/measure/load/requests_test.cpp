@@ -27,9 +27,10 @@ TEST(Trace, ReadsAndOrdersItsLines) {
 
 TEST(Trace, NamesTheLineThatIsWrong) {
   for (const std::string& wrong : std::vector<std::string>{
-           "", "[]", "{}", "nonsense", "{\"at_ms\":-1}", "{\"at_ms\":\"1\"}", "{\"at_ms\":1e99}", "{\"prompt\":\"a\"}",
-           "{\"at_ms\":1,\"promt\":\"a\"}", "{\"at_ms\":1,\"prompt\":\"\"}", "{\"at_ms\":1,\"max_tokens\":0}",
-           "{\"at_ms\":1,\"max_tokens\":1.5}", "{\"at_ms\":1,\"deadline_ms\":99999999}", "{\"at_ms\":1,\"request\":5}",
+           "", "[]", "{}", "nonsense", "{\"at_ms\":-1}", "{\"at_ms\":\"1\"}", "{\"at_ms\":1e99}",
+           "{\"prompt\":\"a\"}", "{\"at_ms\":1,\"promt\":\"a\"}", "{\"at_ms\":1,\"prompt\":\"\"}",
+           "{\"at_ms\":1,\"max_tokens\":0}", "{\"at_ms\":1,\"max_tokens\":1.5}",
+           "{\"at_ms\":1,\"deadline_ms\":99999999}", "{\"at_ms\":1,\"request\":5}",
            "{\"at_ms\":1,\"request\":{},\"prompt\":\"a\"}", "{\"at_ms\":" + std::string(5000, '[')}) {
     try {
       parse_trace("{\"at_ms\":1}\n" + (wrong.empty() ? "?" : wrong), "t");
