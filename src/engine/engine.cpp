@@ -133,7 +133,8 @@ Engine::Impl::Impl(std::unique_ptr<Model> a_model, Tokenizer a_tokenizer, const 
       cache(cache_shape(model->shape(), options)),
       limits{std::min(model->shape().vocab, tokenizer.size()), cache.max_tokens, options.prompt_piece},
       most_requests(options.parallel + options.most_waiting),
-      scheduler(*model, {options.parallel, options.prompt_piece, cache, options.longest_gap, Clock::now}) {
+      scheduler(*model, {options.parallel, options.prompt_piece, cache, options.longest_gap,
+                         options.share_prefixes, Clock::now}) {
   if (options.calibration_s > 0) scheduler.calibrate(options.calibration_s);
   publish();
   thread = std::thread([this] { loop(); });
@@ -219,6 +220,7 @@ void Engine::Impl::promise(Generation& generation) {
   const Deadline& deadline = *generation.deadline();
   const Demand demand = demand_of(generation, load, step_time, limits.prompt_piece);
   const Verdict verdict = judge(load, demand, step_time, Clock::now());
+  generation.predict(verdict.needed_s);
   if (verdict.kept) {
     generation.promise();
     ++promised;

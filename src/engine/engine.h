@@ -28,7 +28,8 @@ struct GenerateRequest {
   int top_logprobs = -1;               ///< -1: no logprobs; 0: of the chosen tokens; n: also the n best
   bool starts_thinking = false;        ///< the prompt ended inside a thought
   std::optional<int> thinking_budget;  ///< tokens; at the budget the closing markers are forced
-  std::optional<Deadline> deadline;    ///< when the answer is to be complete
+  std::string closing_line;  ///< said before the markers where a budget or a deadline closes the thinking
+  std::optional<Deadline> deadline;  ///< when the answer is to be complete
   TimePoint arrived = Clock::now();
 };
 
@@ -41,8 +42,7 @@ struct Usage {
 };
 
 struct Timings {
-  double queue_s = 0;                     ///< from `arrived` until it had a place, or its end without one
-  double first_token_s = 0, total_s = 0;  ///< from `arrived`
+  double queue_s = 0, first_token_s = 0, total_s = 0;  ///< from `arrived`; the queue until its first step
 };
 
 /// Who ended the thinking; none where there was none, or it is not over.
@@ -67,8 +67,11 @@ struct FinishEvent {
   Usage usage;
   Timings timings;
   ClosedBy closed_by = ClosedBy::none;
-  bool promised = false;        ///< its deadline was
-  std::optional<bool> on_time;  ///< a complete answer by its deadline, where it had one
+  int answer_tokens = 0;              ///< those behind the thinking, the ending one included
+  bool promised = false;              ///< its deadline was
+  std::optional<double> predicted_s;  ///< where it had one: from `arrived`, at the 99th percentile, without
+                                      ///< thinking, as judged when it came
+  std::optional<bool> on_time;        ///< a complete answer by its deadline, where it had one
 };
 
 /// Where a request's events go. Called on the engine's thread: must return at once and not throw.
@@ -86,10 +89,11 @@ struct EngineOptions {
   int threads = 0;           ///< 0: usable_cores()
   int prompt_piece = 128;    ///< prompt tokens in one pass at most; a prompt is cut at its multiples only, so
                              ///< that its rounding doesn't depend on what else runs
-  double longest_gap = 0.05;  ///< seconds between two tokens of a stream while prompts run: these pause
-                              ///< between layers. Where two decode steps take longer, those
-  double calibration_s = 0;   ///< seconds at start for measuring what steps take; deadlines need it
-  int most_waiting = 1024;    ///< requests that may wait; more are refused
+  double longest_gap = 0.05;   ///< seconds between two tokens of a stream while prompts run: these pause
+                               ///< between layers. Where two decode steps take longer, those
+  bool share_prefixes = true;  ///< requests that begin alike share what the cache has of it; the same bits
+  double calibration_s = 0;    ///< seconds at start for measuring what steps take; deadlines need it
+  int most_waiting = 1024;     ///< requests that may wait; more are refused
   Isa isa = detect_isa();
 };
 

@@ -85,17 +85,25 @@ Generation::Generation(RequestId id, GenerateRequest request, std::shared_ptr<Ev
   usage_.prompt_tokens = static_cast<int>(request_.prompt.size());
   const int room = limits.context - usage_.prompt_tokens;
   max_tokens_ = request_.max_tokens == 0 ? room : std::min(request_.max_tokens, room);
+  tokens_ = std::move(request_.prompt);
 }
 
 std::span<const int32_t> Generation::next() const {
-  if (!in_prompt()) return {&last_, 1};
+  if (!in_prompt()) return tokens().last(1);
   const int piece_end = (cached_ / limits_.prompt_piece + 1) * limits_.prompt_piece;
-  const int end = std::min(piece_end, usage_.prompt_tokens);
-  return std::span(request_.prompt).subspan(cached_, end - cached_);
+  return tokens().subspan(cached_, std::min(piece_end, prompt_tokens()) - cached_);
 }
 
 bool Generation::wants_logits() const {
   return cached_ + static_cast<int>(next().size()) >= usage_.prompt_tokens;
+}
+
+void Generation::predict(double seconds) {
+  if (std::isfinite(seconds)) predicted_s_ = seconds_between(request_.arrived, limits_.clock()) + seconds;
+}
+
+void Generation::begin() {
+  if (!began_) began_ = limits_.clock();
 }
 
 void Generation::advance() {
@@ -106,14 +114,15 @@ void Generation::choose(std::span<float> logits) {
   const bool was_thinking = split_.thinking();
   Sampled sampled = sampler_.sample(logits.first(limits_.vocab), &thinking_);
   if (!first_token_) first_token_ = limits_.clock();
-  last_ = sampled.token;
-  split_.push(last_, shown(last_), pending_);
+  const int32_t token = sampled.token;
+  tokens_.push_back(token);
+  split_.push(token, shown(token), pending_);
   ++usage_.completion_tokens;
   if (!was_thinking && split_.side() == ReasoningSplit::Side::answer) ++answered_;
   usage_.reasoning_tokens = split_.thought();
 
   TokenEvent event;
-  event.token = last_;
+  event.token = token;
   event.thinking = was_thinking || split_.thinking();
   tell(event);
   if (request_.top_logprobs >= 0) event.logprobs = std::move(sampled);
@@ -150,7 +159,7 @@ void Generation::tell(TokenEvent& event) {
 }
 
 std::optional<FinishReason> Generation::reason_to_end() const {
-  const bool ended = (format_->ends_reply(last_) || split_.ended()) && !request_.ignore_eos;
+  const bool ended = (format_->ends_reply(tokens_.back()) || split_.ended()) && !request_.ignore_eos;
   if (ended || stops_.stopped()) return FinishReason::stop;
   if (usage_.completion_tokens >= max_tokens_) return FinishReason::length;
   if (promised_ && limits_.clock() >= request_.deadline->at) return FinishReason::length;
@@ -185,11 +194,13 @@ FinishEvent Generation::finish(FinishReason reason, const std::string& error) {
   event.error = error;
   event.usage = usage_;
   event.closed_by = closed_by();
+  event.answer_tokens = answered_;
   event.promised = promised_;
+  event.predicted_s = predicted_s_;
   if (request_.deadline) {
     event.on_time = event.reason == FinishReason::stop && now <= request_.deadline->at;
   }
-  event.timings.queue_s = seconds_between(request_.arrived, admitted_.value_or(now));
+  event.timings.queue_s = seconds_between(request_.arrived, began_.value_or(now));
   event.timings.first_token_s = first_token_ ? seconds_between(request_.arrived, *first_token_) : 0;
   event.timings.total_s = seconds_between(request_.arrived, now);
   try {

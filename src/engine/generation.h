@@ -38,10 +38,13 @@ class Generation {
              const GenerationLimits& limits);
 
   RequestId id() const { return id_; }
-  bool in_prompt() const { return cached_ < static_cast<int>(request_.prompt.size()); }
-  int prompt_left() const { return std::max(0, static_cast<int>(request_.prompt.size()) - cached_); }
+  bool in_prompt() const { return cached_ < prompt_tokens(); }
+  int prompt_tokens() const { return usage_.prompt_tokens; }
+  int prompt_left() const { return std::max(0, prompt_tokens() - cached_); }
   /// Tokens that the cache will hold at most: the prompt and all of the reply but its last token.
-  int most_cached() const { return static_cast<int>(request_.prompt.size()) + max_tokens_ - 1; }
+  int most_cached() const { return prompt_tokens() + max_tokens_ - 1; }
+  /// The prompt and what was said so far.
+  std::span<const int32_t> tokens() const { return tokens_; }
 
   /// The tokens to feed next, at positions cached() and on: a piece of the prompt, or the token chosen last.
   std::span<const int32_t> next() const;
@@ -50,14 +53,19 @@ class Generation {
   bool wants_logits() const;
   /// next() was fed.
   void advance();
-  /// It got a place among those that run.
-  void admit() { admitted_ = limits_.clock(); }
   const Usage& usage() const { return usage_; }
+  /// The rest of the prompt; skip() leaves out the first of it, whose rows are there already.
+  std::span<const int32_t> prompt_to_come() const { return tokens().subspan(cached_, prompt_left()); }
+  void skip(int tokens) { cached_ += tokens; }
 
   const std::optional<Deadline>& deadline() const { return request_.deadline; }
   /// Its deadline was promised: the schedule keeps it.
   bool promised() const { return promised_; }
   void promise() { promised_ = true; }
+  /// What the deadline was judged by, in seconds from now; none where nobody can say.
+  void predict(double seconds);
+  /// Its first step begins.
+  void begin();
   /// Whether thinking, or what may become it, can still be ended.
   bool may_think() const { return split_.side() != ReasoningSplit::Side::answer; }
   /// From now on the thinking is closed. No thought opens any more, either.
@@ -96,11 +104,12 @@ class Generation {
   std::vector<ReasoningSplit::Piece> pending_;  ///< not given out yet
   StopStream stops_;
   bool promised_ = false;
-  int answered_ = 0;  ///< tokens of the answer
-  int cached_ = 0;
-  int32_t last_ = 0;  ///< the token chosen last
+  int answered_ = 0;             ///< tokens of the answer
+  std::vector<int32_t> tokens_;  ///< the prompt and the reply
+  int cached_ = 0;               ///< of them
   Usage usage_;
-  std::optional<TimePoint> admitted_, first_token_;
+  std::optional<double> predicted_s_;
+  std::optional<TimePoint> began_, first_token_;
   std::optional<FinishReason> done_;
 };
 

@@ -40,6 +40,8 @@ struct Load {
     int pages = 0;
   };
 
+  static constexpr double kUsualAnswer = 64;  ///< tokens, until answers have shown better
+
   int parallel = 1;  ///< requests that run at once
   int running = 0;
   int waiting = 0;           ///< that were promised their deadline: they pass all others

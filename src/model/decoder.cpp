@@ -29,7 +29,7 @@ class Decoder final : public Model {
  private:
   void begin(std::span<const BatchToken> batch, const PagedCache& cache);
   void check_cache(const PagedCache& cache) const;
-  void choose_paths(const MlaShape& shape);
+  void choose_paths();
   void embed();
   void join(const DraftLayer& draft, const float* states);
   size_t run_layer(int index, const DecoderLayer& layer, PagedCache& cache, bool only_wanted);
@@ -57,6 +57,7 @@ class Decoder final : public Model {
   BatchPlan plan_;
   std::optional<MlaAttention> mla_;  // one of the two
   std::optional<GqaAttention> gqa_;
+  int absorbed_from_ = 0;
   MoeLayer moe_;
   GatedScratch dense_;
   Activations activations_;
@@ -120,6 +121,8 @@ Decoder::Decoder(const GgufFile& file, const DecoderShape& shape, const ModelOpt
   const size_t tokens = options.max_batch, hidden = shape.hidden;
   if (const auto* mla = std::get_if<MlaShape>(&shape.attention)) {
     mla_.emplace(*mla, shape.rope, hidden, shape.eps, tokens, team_.size());
+    absorbed_from_ = absorbed_from(*mla);
+    if (options.attention == AttentionPath::automatic) public_shape_.same_rows_from = absorbed_from_;
   } else {
     gqa_.emplace(std::get<GqaShape>(shape.attention), shape.rope, hidden, shape.eps, tokens, team_.size());
   }
@@ -204,8 +207,9 @@ size_t Decoder::run_layer(int index, const DecoderLayer& layer, PagedCache& cach
 void Decoder::begin(std::span<const BatchToken> batch, const PagedCache& cache) {
   meter_.start();
   check_cache(cache);
-  plan_.group(batch, cache, shape_.vocab);
-  if (const auto* mla = std::get_if<MlaShape>(&shape_.attention)) choose_paths(*mla);
+  const bool automatic = mla_ && options_.attention == AttentionPath::automatic;
+  plan_.group(batch, cache, shape_.vocab, automatic ? absorbed_from_ : kNever);
+  if (mla_) choose_paths();
   plan_.arrange();
   mla_ ? mla_->prepare(plan_) : gqa_->prepare(plan_);
 }
@@ -217,11 +221,11 @@ void Decoder::check_cache(const PagedCache& cache) const {
        public_shape_.cache_layers, public_shape_.cache_row, found.layers, found.row);
 }
 
-void Decoder::choose_paths(const MlaShape& shape) {
+void Decoder::choose_paths() {
   for (Piece& piece : plan_.pieces()) {
     piece.absorbed = options_.attention == AttentionPath::absorbed ||
                      (options_.attention == AttentionPath::automatic &&
-                      absorbing_is_cheaper(shape, piece.position, piece.count));
+                      (piece.generated || piece.position >= absorbed_from_));
   }
 }
 

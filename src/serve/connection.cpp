@@ -7,6 +7,7 @@
 #include <boost/beast/http/status.hpp>
 #include <boost/beast/http/verb.hpp>
 
+#include <charconv>
 #include <ctime>
 
 namespace tern {
@@ -22,6 +23,7 @@ void Connection::start() {
   error_code ignored;
   socket_.set_option(asio::ip::tcp::no_delay(true), ignored);
   socket_.set_option(asio::socket_base::send_buffer_size(hub_.options.socket_buffer), ignored);
+  socket_.non_blocking(true, ignored);
   set_deadline(started_ + hub_.options.header_timeout);
   read();
 }
@@ -37,6 +39,7 @@ void Connection::abort() {
   const auto self = shared_from_this();
   if (const auto answer = std::exchange(answer_, nullptr)) answer->abandon();
   timer_.cancel();
+  wake_.reset();
   error_code ignored;
   socket_.close(ignored);
   hub_.connections.erase(self);
@@ -174,24 +177,29 @@ void Connection::reply(const HttpReply& reply) {
       fmt::format("Content-Type: {}\r\nContent-Length: {}\r\n", reply.content_type, reply.body.size());
   for (const auto& [name, value] : reply.headers) headers += fmt::format("{}: {}\r\n", name, value);
   end_answer();
-  send(head(reply.status, headers) + (head_only_ ? "" : reply.body));
+  send(head(reply.status, headers));
+  if (!head_only_) send(reply.body);
 }
 
 void Connection::begin_events() {
   if (hub_.draining) keep_alive_ = false;
   if (!chunked_) keep_alive_ = false;
-  held_head_ =
-      head(200, fmt::format("Content-Type: text/event-stream; charset=utf-8\r\nCache-Control: no-cache\r\n"
-                            "X-Accel-Buffering: no\r\n{}",
-                            chunked_ ? "Transfer-Encoding: chunked\r\n" : ""));
+  send(head(200, fmt::format("Content-Type: text/event-stream; charset=utf-8\r\nCache-Control: no-cache\r\n"
+                             "X-Accel-Buffering: no\r\n{}",
+                             chunked_ ? "Transfer-Encoding: chunked\r\n" : "")));
 }
 
 void Connection::event(std::string_view data) {
-  std::string bytes = std::exchange(held_head_, {});
-  constexpr size_t kAround = sizeof("data: \n\n") - 1;
-  bytes += chunked_ ? fmt::format("{:x}\r\ndata: {}\n\n\r\n", data.size() + kAround, data)
-                    : fmt::format("data: {}\n\n", data);
-  send(std::move(bytes));
+  if (!may_send()) return;
+  constexpr std::string_view kBefore = "data: ", kAfter = "\n\n";
+  if (chunked_) {
+    char size[2 * sizeof(size_t)];
+    const size_t chunk = kBefore.size() + data.size() + kAfter.size();
+    outbox_.append(size, std::to_chars(size, std::end(size), chunk, 16).ptr).append("\r\n");
+  }
+  outbox_.append(kBefore).append(data).append(kAfter);
+  if (chunked_) outbox_ += "\r\n";
+  send_soon();
 }
 
 void Connection::end_events() {
@@ -199,41 +207,74 @@ void Connection::end_events() {
   send(chunked_ ? "0\r\n\r\n" : "");
 }
 
+void Connection::wake_at(TimePoint at) {
+  if (!wake_) wake_.emplace(hub_.io);
+  wake_->expires_at(at);
+  wake_->async_wait([self = shared_from_this()](error_code error) {
+    if (const auto answer = self->answer_; answer && !error) answer->wake();
+  });
+}
+
 /// The last bytes of an answer are about to be queued.
 void Connection::end_answer() {
   answer_ = nullptr;
   answer_ended_ = true;
+  wake_.reset();
 }
 
-void Connection::send(std::string bytes) {
-  if (state_ == State::closed || overflowed_) return;
-  if (unsent_ > hub_.options.unsent_limit) {
-    overflowed_ = true;
-    // Posted, because the answer is in the middle of giving us an event.
-    return asio::post(hub_.io, [self = shared_from_this()] { self->abort(); });
+/// Whether there is still room for what is sent next.
+bool Connection::may_send() {
+  if (state_ == State::closed || overflowed_) return false;
+  if (outbox_.size() + writing_.size() <= hub_.options.unsent_limit) return true;
+  overflowed_ = true;
+  // Posted, because the answer is in the middle of giving us an event.
+  asio::post(hub_.io, [self = shared_from_this()] { self->abort(); });
+  return false;
+}
+
+void Connection::send(std::string_view bytes) {
+  if (!may_send()) return;
+  outbox_ += bytes;
+  send_soon();
+}
+
+/// At the end of this turn, so that all that it brings costs one write.
+void Connection::send_soon() {
+  if (flushing_) return;
+  flushing_ = true;
+  hub_.to_flush.push_back(shared_from_this());
+  if (hub_.to_flush.size() == 1) asio::post(hub_.io, [&hub = hub_] { flush_all(hub); });
+}
+
+void Connection::flush_all(Hub& hub) {
+  const auto connections = std::exchange(hub.to_flush, {});
+  for (const auto& connection : connections) {
+    connection->flushing_ = false;
+    connection->write();
   }
-  unsent_ += bytes.size();
-  queue_.push_back(std::move(bytes));
-  write();
 }
 
+/// What the socket has room for goes at once; for the rest it is waited.
 void Connection::write() {
-  if (!writing_.empty() || queue_.empty()) return;
-  writing_.assign(std::make_move_iterator(queue_.begin()), std::make_move_iterator(queue_.end()));
-  queue_.clear();
-  std::vector<asio::const_buffer> buffers;
-  for (const std::string& bytes : writing_) buffers.push_back(asio::buffer(bytes));
+  if (state_ == State::closed || !writing_.empty()) return;
+  if (outbox_.empty()) return on_written({});
+  writing_.swap(outbox_);
+  error_code error;
+  const size_t sent = socket_.write_some(asio::buffer(writing_), error);
+  if (error == asio::error::would_block) error = {};
+  if (error || sent == writing_.size()) return on_written(error);
   if (state_ == State::answering) set_deadline(Clock::now() + hub_.options.write_timeout);
-  asio::async_write(socket_, buffers,
-                    [self = shared_from_this()](error_code error, size_t) { self->on_written(error); });
+  asio::async_write(socket_, asio::buffer(writing_) + sent,
+                    [self = shared_from_this()](error_code failed, size_t) { self->on_written(failed); });
 }
 
 void Connection::on_written(error_code error) {
   if (state_ == State::closed) return;
   if (error) return abort();
-  for (const std::string& bytes : writing_) unsent_ -= bytes.size();
+  constexpr size_t kKept = 16 << 10;  // a long reply's memory is given back
   writing_.clear();
-  if (!queue_.empty()) return write();
+  if (writing_.capacity() > kKept) writing_.shrink_to_fit();
+  if (!outbox_.empty()) return write();
   if (state_ != State::answering) return;
   if (!answer_ended_) return set_deadline(TimePoint::max());
   if (keep_alive_ && !hub_.draining) return next_request();

@@ -2,7 +2,6 @@
 #pragma once
 
 #include <array>
-#include <deque>
 #include <functional>
 #include <memory>
 #include <optional>
@@ -30,6 +29,8 @@ struct Hub {
   std::function<void()> on_closed;  ///< told when a connection has left `connections`
   bool draining = false;
   std::unordered_set<std::shared_ptr<Connection>> connections;
+  std::vector<std::shared_ptr<Connection>>
+      to_flush;  ///< that have something to write at the end of this turn
 };
 
 /// Lives on the I/O thread. Always reads, also while it answers, so that a client that leaves is noticed at
@@ -47,6 +48,7 @@ class Connection : public Outlet, public std::enable_shared_from_this<Connection
   void begin_events() override;
   void event(std::string_view data) override;
   void end_events() override;
+  void wake_at(TimePoint at) override;
 
  private:
   /// idle: between requests; receiving: part of one is here; answering: until its last byte is written;
@@ -64,7 +66,10 @@ class Connection : public Outlet, public std::enable_shared_from_this<Connection
   void refuse_request(boost::system::error_code error);
 
   std::string head(int status, std::string_view headers) const;
-  void send(std::string bytes);
+  bool may_send();
+  void send_soon();
+  void send(std::string_view bytes);
+  static void flush_all(Hub& hub);
   void write();
   void on_written(boost::system::error_code error);
   void end_answer();
@@ -90,12 +95,12 @@ class Connection : public Outlet, public std::enable_shared_from_this<Connection
 
   std::shared_ptr<Answer> answer_;  ///< while one is being made
   bool keep_alive_ = false, head_only_ = false, chunked_ = false;
-  std::string held_head_;  ///< goes out with the first event
+  std::optional<boost::asio::steady_timer> wake_;  ///< the answer's own
 
-  std::deque<std::string> queue_;     ///< to be written
-  std::vector<std::string> writing_;  ///< being written
-  size_t unsent_ = 0;                 ///< bytes of both
-  bool answer_ended_ = false;         ///< all of the reply is in the queue
+  std::string outbox_;         ///< to be written, all that comes in one turn at once
+  std::string writing_;        ///< being written
+  bool flushing_ = false;      ///< in the hub's list
+  bool answer_ended_ = false;  ///< all of the reply is in the outbox
   bool overflowed_ = false;
 
   TimePoint deadline_ = TimePoint::max();

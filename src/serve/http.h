@@ -35,11 +35,13 @@ class Outlet {
  public:
   virtual ~Outlet() = default;
   virtual void reply(const HttpReply& reply) = 0;
-  /// Sends the head of an event stream, together with the event that follows in the same turn.
+  /// Sends the head of an event stream. What is sent in one turn of the I/O thread goes out together.
   virtual void begin_events() = 0;
   /// Sends one server-sent event; `data` has no line breaks.
   virtual void event(std::string_view data) = 0;
   virtual void end_events() = 0;
+  /// Asks for the answer's wake() at this time; the last call counts, and none after the answer's end.
+  virtual void wake_at(TimePoint at) = 0;
 };
 
 /// An answer that is still being made. The connection keeps it until the outlet got its end.
@@ -48,6 +50,8 @@ class Answer {
   virtual ~Answer() = default;
   /// The client has gone: ends the work within one engine step. The outlet is not called any more.
   virtual void abandon() = 0;
+  /// The time of Outlet::wake_at() has come.
+  virtual void wake() {}
 };
 
 }  // namespace tern

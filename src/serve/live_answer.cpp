@@ -44,11 +44,17 @@ std::shared_ptr<LiveAnswer> LiveAnswer::start(Engine& engine, std::shared_ptr<Ma
   std::shared_ptr<LiveAnswer> answer(new LiveAnswer(engine, std::move(plan), std::move(outlet)));
   answer->submit(mailbox, active);
   if (!answer->plan_.stream) return answer;
-  answer->outlet_->begin_events();
-  for (size_t i = 0; i < answer->choices_.size(); ++i) {
-    answer->outlet_->event(first_event(answer->plan_.head, static_cast<int>(i), answer->event_usage()));
-  }
+  answer->begin_stream();
   return answer;
+}
+
+void LiveAnswer::begin_stream() {
+  outlet_->begin_events();
+  for (size_t i = 0; i < choices_.size(); ++i) {
+    const int index = static_cast<int>(i);
+    outlet_->event(first_event(plan_.head, index, event_usage()));
+    if (!plan_.continuous_usage) choices_[i].events.emplace(plan_.head, index, event_usage());
+  }
 }
 
 LiveAnswer::LiveAnswer(Engine& engine, Plan plan, std::shared_ptr<Outlet> outlet)
@@ -126,10 +132,14 @@ void LiveAnswer::on_token(int index, const TokenEvent& event) {
 void LiveAnswer::give(int index, const std::string& text, bool thinking, const Logprobs* logprobs) {
   Choice& choice = choices_[index];
   choice.characters += count_characters(text);
-  if (plan_.stream) {
-    outlet_->event(text_event(plan_.head, index, text, thinking, logprobs, event_usage()));
-  } else {
+  if (!plan_.stream) {
     (thinking && plan_.head.chat ? choice.text.reasoning : choice.text.content) += text;
+  } else if (choice.events && !logprobs) {
+    event_.clear();
+    choice.events->append(event_, text, thinking);
+    outlet_->event(event_);
+  } else {
+    outlet_->event(text_event(plan_.head, index, text, thinking, logprobs, event_usage()));
   }
 }
 

@@ -12,6 +12,7 @@
 #include "serve/http.h"
 #include "serve/mailbox.h"
 #include "serve/replies.h"
+#include "serve/text_events.h"
 
 namespace tern {
 
@@ -41,13 +42,15 @@ class LiveAnswer : public Answer, public std::enable_shared_from_this<LiveAnswer
   struct Choice {
     RequestId id = 0;
     bool submitted = false, finished = false;
-    size_t characters = 0;  ///< of text given out, thinking and answer
-    Usage usage;            ///< counted from tokens, in the end the engine's own
-    ChoiceText text;        ///< gathered where the reply is not streamed
+    size_t characters = 0;             ///< of text given out, thinking and answer
+    Usage usage;                       ///< counted from tokens, in the end the engine's own
+    ChoiceText text;                   ///< gathered where the reply is not streamed
+    std::optional<TextEvents> events;  ///< of a stream, where its usage doesn't change from event to event
   };
 
   LiveAnswer(Engine& engine, Plan plan, std::shared_ptr<Outlet> outlet);
   void submit(const std::shared_ptr<Mailbox>& mailbox, const std::shared_ptr<std::atomic<int>>& active);
+  void begin_stream();
   void on_token(int index, const TokenEvent& event);
   void on_finish(int index, const FinishEvent& event);
   void give(int index, const std::string& text, bool thinking, const Logprobs* logprobs);
@@ -60,6 +63,7 @@ class LiveAnswer : public Answer, public std::enable_shared_from_this<LiveAnswer
   Plan plan_;
   std::shared_ptr<Outlet> outlet_;  ///< null once the answer has ended
   std::vector<Choice> choices_;
+  std::string event_;  ///< the last one rendered; kept for its memory
 };
 
 }  // namespace tern

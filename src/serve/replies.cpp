@@ -87,8 +87,12 @@ ReplyJson model_json(const std::string& model, int64_t created, int context) {
 }  // namespace
 
 std::string new_reply_id(bool chat) {
+  constexpr std::string_view kDigits = "0123456789ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz";
   static thread_local std::mt19937_64 random{std::random_device{}()};
-  return fmt::format("{}-{:016x}", chat ? "chatcmpl" : "cmpl", random());
+  std::string id = chat ? "chatcmpl-" : "cmpl-";
+  uint64_t number = random();
+  for (int i = 0; i < 11; ++i, number /= kDigits.size()) id += kDigits[number % kDigits.size()];
+  return id;
 }
 
 const char* finish_name(FinishReason reason) {

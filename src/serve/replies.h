@@ -25,7 +25,7 @@ struct ReplyHead {
   std::string model;
 };
 
-/// A fresh "chatcmpl-…" or "cmpl-…" id.
+/// A fresh "chatcmpl-…" or "cmpl-…" id: 64 random bits in few characters, as each event repeats it.
 std::string new_reply_id(bool chat);
 
 /// "stop" or "length".

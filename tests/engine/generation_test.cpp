@@ -146,6 +146,14 @@ TEST(Generation, SplitsThinkingFromTheAnswer) {
   EXPECT_FALSE(events[4].thinking);
 }
 
+TEST(Generation, CountsTheTokensOfTheAnswer) {
+  GenerateRequest request = ask();
+  request.starts_thinking = true;
+  const Told told = tell(request, joined(bytes("hm"), one(kEndThink), bytes("yes")));
+  EXPECT_EQ(told.finish.answer_tokens, 4) << "the end included";
+  EXPECT_EQ(told.finish.usage.completion_tokens, 7);
+}
+
 TEST(Generation, AReplyMayOpenItsThinkingItself) {
   const Told told = tell(ask(), joined(one(kThink), bytes("hm"), one(kEndThink), bytes("ok")));
   EXPECT_EQ(told.sink->text(true), "hm");
@@ -283,6 +291,27 @@ TEST(Generation, TimesCountFromTheArrival) {
   EXPECT_GE(told.finish.timings.first_token_s, 3);
   EXPECT_GE(told.finish.timings.total_s, told.finish.timings.first_token_s);
   EXPECT_LT(told.finish.timings.total_s, 60);
+}
+
+TEST(Generation, WaitsForItsPlaceUntilItBegins) {
+  const Tokenizer words = fake::tokenizer();
+  const ChatFormat vocabulary(words);
+  TimePoint now = Clock::now();
+  GenerationLimits limits = kLimits;
+  limits.clock = [&now] { return now; };
+  GenerateRequest request = ask();
+  request.arrived = now;
+  const auto sink = std::make_shared<Recorder>();
+  Generation generation(1, request, sink, vocabulary, limits);
+  now += std::chrono::milliseconds(250);
+  generation.predict(2);
+  generation.begin();
+  now += std::chrono::milliseconds(250);
+  generation.begin();  // only the first counts
+  generation.finish(FinishReason::cancelled);
+  EXPECT_DOUBLE_EQ(sink->wait().timings.queue_s, 0.25);
+  EXPECT_DOUBLE_EQ(sink->wait().timings.total_s, 0.5);
+  EXPECT_DOUBLE_EQ(sink->wait().predicted_s.value_or(0), 2.25) << "from the arrival, too";
 }
 
 std::string refusal(const GenerateRequest& request, bool thinks = true) {
