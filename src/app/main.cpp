@@ -23,12 +23,14 @@ constexpr const char* kFooter = R"(Examples:
   tern run "chep red sneakrs undr 60"          ask the embedded model
   tern run                                     chat with it
   tern serve --port 8080                       OpenAI API on http://127.0.0.1:8080/v1
+  tern keys new shop --append keys             an API key for `tern serve --api-keys keys`
   tern render -m model.gguf < request.json     the prompt that a chat request becomes
   tern inspect model.gguf                      what is in a file, and the memory it will take
   tern convert FOLDER model.gguf               a Hugging Face folder as one GGUF file
   tern quantize model.gguf small.gguf --type q4_k_m
   tern tokenize -m model.gguf <text            the ids of a text
   tern eval search --n 500                     how well the embedded model answers, beside a baseline
+  tern load http://127.0.0.1:8080 --rate 50    latencies of a server under load
   tern train search --config configs/search.toml --out runs/search
 
 Exit codes: 0 done, 1 failed, 2 wrong usage, 3 a file or input that tern can't read or run.
@@ -48,7 +50,9 @@ int main(int argc, char** argv) {
   app::add_convert(app);
   app::add_quantize(app);
   app::add_eval(app);
+  app::add_load(app);
   app::add_train(app);
+  app::add_keys(app);
   app::add_tokenize(app);
   try {
     app.parse(argc, argv);

@@ -14,6 +14,7 @@
 #include "base/cores.h"
 #include "base/error.h"
 #include "engine/generation.h"
+#include "engine/pace_file.h"
 #include "engine/scheduler.h"
 #include "engine/statistics.h"
 #include "files/gguf.h"
@@ -21,6 +22,17 @@
 
 namespace tern {
 namespace {
+
+#if defined(TERN_SANITIZED) || !defined(NDEBUG)
+constexpr bool kChecksItself = true;
+#else
+constexpr bool kChecksItself = false;
+#endif
+constexpr double kConfirming = 0.3;  // of the calibration, where an earlier run's costs are kept
+
+int threads_of(const EngineOptions& options) {
+  return options.threads > 0 ? options.threads : usable_cores();
+}
 
 void check_options(const EngineOptions& options) {
   const auto at_least = [](const char* name, int value, int least) {
@@ -47,7 +59,7 @@ ModelOptions model_options(const EngineOptions& options) {
   check_options(options);
   ModelOptions model;
   model.isa = options.isa;
-  model.threads = options.threads > 0 ? options.threads : usable_cores();
+  model.threads = threads_of(options);
   model.max_batch = std::max(options.parallel, options.prompt_piece);
   return model;
 }
@@ -96,6 +108,8 @@ struct Engine::Impl {
   Impl(std::unique_ptr<Model> a_model, Tokenizer a_tokenizer, const EngineOptions& options);
   ~Impl();
 
+  void find_pace(const EngineOptions& options);
+  void keep_pace();
   void loop();
   bool read_mail(Mail& mail);
   void publish();
@@ -109,6 +123,8 @@ struct Engine::Impl {
   const GenerationLimits limits;
   const int most_requests;  ///< running and waiting
   Scheduler scheduler;      ///< the thread's alone
+  const std::string pace_path, pace_conditions;
+  std::string warning;
 
   std::atomic<RequestId> last_id = 0;
   mutable std::mutex mutex;
@@ -134,10 +150,34 @@ Engine::Impl::Impl(std::unique_ptr<Model> a_model, Tokenizer a_tokenizer, const 
       limits{std::min(model->shape().vocab, tokenizer.size()), cache.max_tokens, options.prompt_piece},
       most_requests(options.parallel + options.most_waiting),
       scheduler(*model, {options.parallel, options.prompt_piece, cache, options.longest_gap,
-                         options.share_prefixes, Clock::now}) {
-  if (options.calibration_s > 0) scheduler.calibrate(options.calibration_s);
+                         options.share_prefixes, Clock::now}),
+      pace_path(options.pace_file),
+      pace_conditions(tern::pace_conditions(model->shape(), options.isa, threads_of(options))) {
+  find_pace(options);
   publish();
   thread = std::thread([this] { loop(); });
+}
+
+/// From an earlier run, where it was kept, and from the calibration: a short one, if it only has to confirm.
+void Engine::Impl::find_pace(const EngineOptions& options) {
+  std::optional<Pace::Costs> kept;
+  try {
+    if (!pace_path.empty()) kept = read_pace(pace_path, pace_conditions);
+  } catch (const Error& error) {
+    warning = error.what();
+  }
+  if (kept) scheduler.start_from(Pace(*kept));
+  if (options.calibration_s > 0) scheduler.calibrate(options.calibration_s * (kept ? kConfirming : 1));
+  keep_pace();
+}
+
+void Engine::Impl::keep_pace() {
+  if (pace_path.empty()) return;
+  try {
+    write_pace(pace_path, pace_conditions, scheduler.pace().costs());
+  } catch (const Error& error) {
+    if (warning.empty()) warning = error.what();
+  }
 }
 
 Engine::Impl::~Impl() {
@@ -147,6 +187,7 @@ Engine::Impl::~Impl() {
   }
   mail_came.notify_one();
   thread.join();
+  keep_pace();
 }
 
 void Engine::Impl::loop() {
@@ -160,6 +201,7 @@ void Engine::Impl::loop() {
       scheduler.end_all(FinishReason::error, error.what());
     }
     publish();
+    if (kChecksItself && scheduler.running() + scheduler.waiting() == 0) scheduler.check();
   }
   for (auto& request : mail.requests) scheduler.add(std::move(request));
   scheduler.end_all(FinishReason::cancelled);
@@ -202,6 +244,9 @@ Engine::Engine(const GgufFile& file, const EngineOptions& options)
 
 Engine::~Engine() = default;
 
+const std::string& Engine::warning() const {
+  return impl_->warning;
+}
 const Tokenizer& Engine::tokenizer() const {
   return impl_->tokenizer;
 }

@@ -42,7 +42,8 @@ struct Usage {
 };
 
 struct Timings {
-  double queue_s = 0, first_token_s = 0, total_s = 0;  ///< from `arrived`; the queue until its first step
+  double queue_s = 0;                     ///< from `arrived` until it had a place, or its end without one
+  double first_token_s = 0, total_s = 0;  ///< from `arrived`
 };
 
 /// Who ended the thinking; none where there was none, or it is not over.
@@ -93,6 +94,7 @@ struct EngineOptions {
                                ///< between layers. Where two decode steps take longer, those
   bool share_prefixes = true;  ///< requests that begin alike share what the cache has of it; the same bits
   double calibration_s = 0;    ///< seconds at start for measuring what steps take; deadlines need it
+  std::string pace_file;       ///< where what steps take is kept from run to run; empty: nowhere
   int most_waiting = 1024;     ///< requests that may wait; more are refused
   Isa isa = detect_isa();
 };
@@ -128,6 +130,8 @@ class Engine {
   Engine(std::unique_ptr<Model> model, Tokenizer tokenizer, const EngineOptions& options);
   ~Engine();  ///< cancels what runs and waits
 
+  /// What went wrong with the pace file, if anything did; the engine runs without it.
+  const std::string& warning() const;
   const Tokenizer& tokenizer() const;
   const ChatFormat& chat() const;
   const ModelShape& model_shape() const;

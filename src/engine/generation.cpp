@@ -10,6 +10,7 @@ namespace tern {
 namespace {
 
 constexpr size_t kMostStops = 64;      // each costs work on every byte of the answer
+constexpr size_t kLongestLine = 256;   // bytes
 constexpr size_t kLongestStop = 1024;  // bytes; as many may be held back
 
 void check_prompt(const std::vector<int32_t>& prompt, const GenerationLimits& limits) {
@@ -32,6 +33,19 @@ void check_stops(const std::vector<std::string>& stops) {
       fail(ErrorKind::bad_input, "stop: a string of {} bytes, at most {} are taken", stop.size(),
            kLongestStop);
   }
+}
+
+/// The closing line's tokens. A marker in it would close the thinking in its middle.
+std::vector<int32_t> closing_line(const GenerateRequest& request, const ChatFormat& format) {
+  const std::string& line =
+      request.closing_line.empty() ? format.tokenizer().vocabulary().closing_line : request.closing_line;
+  if (line.size() > kLongestLine)
+    fail(ErrorKind::bad_input, "closing_line: {} bytes, at most {} are taken", line.size(), kLongestLine);
+  for (const ReasoningMarker* marker : format.reasoning().markers()) {
+    if (line.find(marker->text) != std::string::npos)
+      fail(ErrorKind::bad_input, "closing_line: it holds a marker of thinking, {}", marker->text);
+  }
+  return format.tokenizer().encode(line, false);
 }
 
 void check_bias(const std::vector<std::pair<int32_t, float>>& bias, int vocab) {
@@ -79,7 +93,7 @@ Generation::Generation(RequestId id, GenerateRequest request, std::shared_ptr<Ev
       format_(&format),
       limits_(limits),
       split_(format.reasoning(), start_side(request_, format.reasoning())),
-      thinking_(format.reasoning(), split_, request_.thinking_budget),
+      thinking_(format.reasoning(), split_, request_.thinking_budget, closing_line(request_, format)),
       sampler_(request_.sampling, request_.top_logprobs, request_.prompt),
       stops_(request_.stop) {
   usage_.prompt_tokens = static_cast<int>(request_.prompt.size());
@@ -102,10 +116,6 @@ void Generation::predict(double seconds) {
   if (std::isfinite(seconds)) predicted_s_ = seconds_between(request_.arrived, limits_.clock()) + seconds;
 }
 
-void Generation::begin() {
-  if (!began_) began_ = limits_.clock();
-}
-
 void Generation::advance() {
   cached_ += static_cast<int>(next().size());
 }
@@ -115,6 +125,10 @@ void Generation::choose(std::span<float> logits) {
   Sampled sampled = sampler_.sample(logits.first(limits_.vocab), &thinking_);
   if (!first_token_) first_token_ = limits_.clock();
   const int32_t token = sampled.token;
+  if (winding_down_ && ending_.behind_sentence() && !format_->ends_reply(token)) {
+    done_ = FinishReason::length;  // the model would go on; nobody is told with what
+    return;
+  }
   tokens_.push_back(token);
   split_.push(token, shown(token), pending_);
   ++usage_.completion_tokens;
@@ -152,7 +166,13 @@ void Generation::tell(TokenEvent& event) {
     const bool thinks = piece.kind == ReasoningSplit::Piece::Kind::thinking;
     if (!event.marker.empty() || (has_text && thinks != event.thinking)) break;
     event.thinking = thinks;
-    event.text += thinks ? piece.text : stops_.push(piece.text);
+    if (thinks) {
+      event.text += piece.text;
+    } else {
+      const std::string shown = stops_.push(piece.text);
+      ending_.push(shown);
+      event.text += shown;
+    }
     has_text = true;
   }
   pending_.erase(pending_.begin(), pending_.begin() + static_cast<ptrdiff_t>(told));
@@ -162,14 +182,18 @@ std::optional<FinishReason> Generation::reason_to_end() const {
   const bool ended = (format_->ends_reply(tokens_.back()) || split_.ended()) && !request_.ignore_eos;
   if (ended || stops_.stopped()) return FinishReason::stop;
   if (usage_.completion_tokens >= max_tokens_) return FinishReason::length;
+  if (winding_down_ && ending_.whole_json()) return FinishReason::stop;
   if (promised_ && limits_.clock() >= request_.deadline->at) return FinishReason::length;
   return std::nullopt;
 }
 
-int Generation::steps_left(double answer_tokens) const {
+int Generation::reserve(double answer_tokens) const {
   const int reserved = request_.deadline ? request_.deadline->answer_tokens : 0;
-  const int answer = reserved > 0 ? reserved : static_cast<int>(std::ceil(answer_tokens));
-  const int steps = thinking_.closing_left() + std::max(1, answer - answered_);
+  return reserved > 0 ? reserved : static_cast<int>(std::ceil(answer_tokens));
+}
+
+int Generation::steps_left(double answer_tokens) const {
+  const int steps = thinking_.closing_left() + std::max(1, reserve(answer_tokens) - answered_);
   return std::clamp(steps, 1, std::max(1, most_steps_left()));
 }
 
@@ -200,7 +224,7 @@ FinishEvent Generation::finish(FinishReason reason, const std::string& error) {
   if (request_.deadline) {
     event.on_time = event.reason == FinishReason::stop && now <= request_.deadline->at;
   }
-  event.timings.queue_s = seconds_between(request_.arrived, began_.value_or(now));
+  event.timings.queue_s = seconds_between(request_.arrived, admitted_.value_or(now));
   event.timings.first_token_s = first_token_ ? seconds_between(request_.arrived, *first_token_) : 0;
   event.timings.total_s = seconds_between(request_.arrived, now);
   try {

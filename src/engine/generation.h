@@ -14,6 +14,7 @@
 #include "engine/engine.h"
 #include "engine/sampler.h"
 #include "text/chat.h"
+#include "text/ending.h"
 #include "text/reasoning.h"
 #include "text/stream.h"
 
@@ -53,10 +54,12 @@ class Generation {
   bool wants_logits() const;
   /// next() was fed.
   void advance();
-  const Usage& usage() const { return usage_; }
   /// The rest of the prompt; skip() leaves out the first of it, whose rows are there already.
   std::span<const int32_t> prompt_to_come() const { return tokens().subspan(cached_, prompt_left()); }
   void skip(int tokens) { cached_ += tokens; }
+  /// It got a place among those that run.
+  void admit() { admitted_ = limits_.clock(); }
+  const Usage& usage() const { return usage_; }
 
   const std::optional<Deadline>& deadline() const { return request_.deadline; }
   /// Its deadline was promised: the schedule keeps it.
@@ -64,20 +67,23 @@ class Generation {
   void promise() { promised_ = true; }
   /// What the deadline was judged by, in seconds from now; none where nobody can say.
   void predict(double seconds);
-  /// Its first step begins.
-  void begin();
   /// Whether thinking, or what may become it, can still be ended.
   bool may_think() const { return split_.side() != ReasoningSplit::Side::answer; }
   /// From now on the thinking is closed. No thought opens any more, either.
   void close_thinking() { thinking_.close(); }
+  /// From now on the answer ends where it can: behind a whole JSON value, or, cut, behind a sentence.
+  void wind_down() { winding_down_ = true; }
   /// Decode steps until it is over if its thinking ends now and its answer takes `answer_tokens`, or as many
   /// as its deadline reserves; at least one.
   int steps_left(double answer_tokens) const;
+  /// The answer's tokens that its deadline reserves; `answer_tokens` where it doesn't say.
+  int reserve(double answer_tokens) const;
   /// Decode steps until it is over at the latest.
   int most_steps_left() const { return max_tokens_ - usage_.completion_tokens; }
   int answer_tokens() const { return answered_; }  ///< said so far
 
-  /// Chooses a token from the logits {model's vocabulary} and gives out its event. Sets done() where it was
+  /// Chooses a token from the logits {model's vocabulary} and gives out its event, but for the token behind
+  /// which an answer that winds down is cut. Sets done() where it was
   /// the last. Throws as Sampler::sample, and what the sink throws.
   void choose(std::span<float> logits);
 
@@ -103,13 +109,15 @@ class Generation {
   Sampler sampler_;
   std::vector<ReasoningSplit::Piece> pending_;  ///< not given out yet
   StopStream stops_;
+  EndingWatch ending_;  ///< of the answer's text
+  bool winding_down_ = false;
   bool promised_ = false;
   int answered_ = 0;             ///< tokens of the answer
   std::vector<int32_t> tokens_;  ///< the prompt and the reply
   int cached_ = 0;               ///< of them
   Usage usage_;
   std::optional<double> predicted_s_;
-  std::optional<TimePoint> began_, first_token_;
+  std::optional<TimePoint> admitted_, first_token_;
   std::optional<FinishReason> done_;
 };
 

@@ -8,6 +8,11 @@
 #include "base/checked.h"
 
 namespace tern {
+namespace {
+
+constexpr double kLastPart = 0.25;  // of an answer's reserve: then it looks for an end
+
+}  // namespace
 
 Scheduler::Scheduler(Model& model, const Limits& limits)
     : model_(model), limits_(limits), cache_(limits.cache), prefixes_(cache_) {
@@ -29,7 +34,7 @@ void Scheduler::Batch::clear() {
 void Scheduler::step() {
   const TimePoint began = limits_.clock();
   admit();
-  close_thinking();
+  close_in_time();
   schedule_streams();
   schedule_prompts();
   if (!streams_.turns.empty() || !prompts_.turns.empty()) ++steps_;
@@ -60,7 +65,8 @@ void Scheduler::admit() {
     free -= PagedCache::pages_for(waiting_.front()->most_cached());
     if (free < 0) return;
     if (!waiting_.front()->promised() && slack(1) < 0) return;
-    asked_ += waiting_.front()->prompt_left();
+    statistics_.prefix_query_tokens += waiting_.front()->prompt_left();
+    waiting_.front()->admit();
     running_.push_back(std::make_unique<Running>(
         Running{std::move(waiting_.front()), free_sequences_.back(), prompts_done_, false}));
     free_sequences_.pop_back();
@@ -82,8 +88,9 @@ int Scheduler::pages_to_come(const Running& request) const {
          static_cast<int>(cache_.pages(request.sequence).size());
 }
 
-/// Of those whose deadline leaves no more than closing, answer and one step.
-void Scheduler::close_thinking() {
+/// Closes the thinking of those whose deadline leaves no more than closing, answer and one step; and lets
+/// answers that use their reserve up end where they can.
+void Scheduler::close_in_time() {
   const auto has_deadline = [](const auto& request) {
     return request->generation && request->generation->deadline();
   };
@@ -92,11 +99,16 @@ void Scheduler::close_thinking() {
   const StepTime time = step_time();
   const double step = time.seconds(time.streams(std::max(1, owed.requests()), owed.keys));
   for (const auto& request : running_) {
-    if (!has_deadline(request) || !request->generation->may_think()) continue;
+    if (!has_deadline(request)) continue;
     Generation& generation = *request->generation;
+    const double left = seconds_between(limits_.clock(), generation.deadline()->at);
     Load::Promise now = promise_of(generation, owed);
     now.steps += 1;  // the one that is about to run
-    if (seconds_between(limits_.clock(), now.deadline) <= owed.needed(now, step)) generation.close_thinking();
+    if (generation.may_think()) {
+      if (left <= owed.needed(now, step)) generation.close_thinking();
+    } else if (generation.promised() && left <= generation.reserve(owed.answer_tokens) * kLastPart * step) {
+      generation.wind_down();
+    }
   }
 }
 
@@ -130,7 +142,7 @@ void Scheduler::reuse_prefix(Running& request) {
   if (!limits_.share_prefixes || !request.generation || !request.generation->in_prompt()) return;
   const int tokens = prefixes_.reuse(request.sequence, request.generation->prompt_to_come());
   request.generation->skip(tokens);
-  reused_ += tokens;
+  statistics_.prefix_hit_tokens += tokens;
 }
 
 /// Lets others take over what is in the request's pages.
@@ -219,7 +231,6 @@ void Scheduler::finish(Batch& batch) {
 }
 
 void Scheduler::take_turn(Running& request, Batch& batch) {
-  request.generation->begin();
   const Generation& generation = *request.generation;
   const std::span<const int32_t> tokens = generation.next();
   Turn turn{&request, batch.tokens.size(), batch.tokens.size(), std::nullopt, std::nullopt};
@@ -277,10 +288,8 @@ EngineStatistics Scheduler::statistics() const {
   now.waiting = waiting();
   now.parallel = limits_.parallel;
   now.pages = limits_.cache.pages;
-  now.pages_used = now.pages - available_pages();
+  now.pages_used = now.pages - prefixes_.available_pages();
   now.pages_reserved = now.pages - free_pages();
-  now.prefix_query_tokens = asked_;
-  now.prefix_hit_tokens = reused_;
   now.steps = steps_;
   now.model = model_.statistics();
   return now;

@@ -66,6 +66,9 @@ class Scheduler {
   /// Runs steps of many kinds on sequences of its own for about so many seconds, so that the pace is known.
   /// Before the first request. Throws what the model throws.
   void calibrate(double seconds);
+  /// Takes over what steps cost in an earlier run. Before the first request.
+  void start_from(const Pace& pace) { pace_ = pace; }
+  const Pace& pace() const { return pace_; }
   /// What it has to do and owes. A pass of prompts without promises counts where promised ones wait for it,
   /// or would, if there were one more. And what steps take.
   Load load(bool for_one_more = true) const;
@@ -78,13 +81,10 @@ class Scheduler {
   int waiting() const { return static_cast<int>(waiting_.size()); }
   const PagedCache& cache() const { return cache_; }
   int available_pages() const { return prefixes_.available_pages(); }  ///< that no request holds
-  /// Prompt tokens of the requests admitted so far, and those of them whose rows were there already.
-  uint64_t prompt_tokens_asked() const { return asked_; }
-  uint64_t prompt_tokens_reused() const { return reused_; }
-  /// Throws Error{internal} where the cache's bookkeeping contradicts itself.
-  void check() const;
   /// What happened so far and how it stands, but for what only the engine knows (promises made and refused).
   EngineStatistics statistics() const;
+  /// Throws Error{internal} where the cache's bookkeeping contradicts itself.
+  void check() const;
 
  private:
   struct Running {
@@ -116,7 +116,7 @@ class Scheduler {
   std::vector<Running*> prompts_in_order() const;
   void reuse_prefix(Running& request);
   void learn_prefix(const Running& request);
-  void close_thinking();
+  void close_in_time();
   void run_streams();
   bool run_prompts(TimePoint step_began);
   bool take_further(double seconds, TimePoint began);
@@ -141,7 +141,6 @@ class Scheduler {
   std::vector<std::unique_ptr<Running>> running_;  ///< in the order they were admitted
   std::vector<SequenceId> free_sequences_;
   PrefixCache prefixes_;
-  uint64_t asked_ = 0, reused_ = 0;
   uint64_t prompts_done_ = 0;  ///< prompt tokens run so far
   uint64_t steps_ = 0;
   EngineStatistics statistics_;  ///< its sums; statistics() adds the state

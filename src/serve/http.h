@@ -7,15 +7,23 @@
 #include <vector>
 
 #include "base/clock.h"
+#include "serve/address.h"
+#include "serve/guard.h"
 
 namespace tern {
 
 struct HttpRequest {
-  std::string method;       ///< as sent: GET, POST, …
-  std::string path;         ///< the target without its query
-  std::string host;         ///< the Host header, may be empty
-  std::string origin;       ///< the Origin header, may be empty
-  std::string deadline_ms;  ///< X-Tern-Deadline-Ms, may be empty
+  std::string method;           ///< as sent: GET, POST, …
+  std::string path;             ///< the target without its query
+  std::string host;             ///< the Host header, may be empty
+  std::string origin;           ///< the Origin header, may be empty
+  std::string deadline_ms;      ///< X-Tern-Deadline-Ms, may be empty
+  std::string accept_encoding;  ///< Accept-Encoding, may be empty
+  std::string if_none_match;    ///< If-None-Match, may be empty
+  std::string authorization;    ///< the Authorization header; empty where there are several
+  std::string preflight;        ///< Access-Control-Request-Method, may be empty
+  Address client;               ///< who asks, behind trusted proxies, too
+  Caller caller;                ///< set by the service
   std::string body;
   TimePoint arrived;  ///< its first byte; on a fresh connection, the accept
 };

@@ -113,6 +113,7 @@ void LiveAnswer::on_token(int index, const TokenEvent& event) {
   if (!outlet_) return;
   Choice& choice = choices_[index];
   ++choice.usage.completion_tokens;
+  if (plan_.account) plan_.account->spend(1, Clock::now());
   if (event.thinking) ++choice.usage.reasoning_tokens;
   if (choice.text.token_ids) choice.text.token_ids->push_back(event.token);
   // Completions are raw text: there the thinking's markers are seen.

@@ -10,6 +10,7 @@
 #include "engine/engine.h"
 #include "serve/api_error.h"
 #include "serve/http.h"
+#include "serve/limits.h"
 #include "serve/mailbox.h"
 #include "serve/replies.h"
 #include "serve/text_events.h"
@@ -22,6 +23,7 @@ struct Plan {
   bool stream = false, include_usage = false, continuous_usage = false, return_token_ids = false;
   std::vector<GenerateRequest> requests;  ///< one for each choice
   int prompt_tokens = 0;                  ///< of all prompts, each counted once
+  std::shared_ptr<Account> account;       ///< whom generated tokens are counted for; may be null
 };
 
 /// Lives on the I/O thread. The engine's events come through the mailbox and find it by a weak pointer, so

@@ -36,7 +36,9 @@ void check_asked_for(const ChatFormat& format, const ChatRequest& request, const
 
 }  // namespace
 
-Planner::Planner(const Engine& engine, const ServeOptions& options) : engine_(engine), alias_(options.alias) {
+Planner::Planner(const Engine& engine, const ServeOptions& options)
+    : engine_(engine), alias_(options.alias), max_n_(options.max_n) {
+  max_tokens_ = options.max_tokens_limit > 0 ? options.max_tokens_limit : engine.context();
   const bool own_format = engine.tokenizer().vocabulary().chat_template == kTernChatTemplate;
   default_temperature_ = options.default_temperature.value_or(own_format ? 0.0f : 1.0f);
   for (int32_t id = 0; id < engine.tokenizer().size(); ++id) {
@@ -74,9 +76,10 @@ GenerateRequest Planner::base_request(const CommonFields& fields, std::vector<in
   const int context = engine_.context();
   if (prompt.size() >= static_cast<size_t>(context)) refuse_length(context, prompt.size(), "");
   GenerateRequest request;
-  // More than the context holds is no error: the answer then ends with finish_reason "length".
+  // More than the context holds or the operator allows is no error: the answer then ends with finish_reason
+  // "length".
   request.max_tokens =
-      std::min(fields.max_tokens.value_or(context), context - static_cast<int>(prompt.size()));
+      std::min({fields.max_tokens.value_or(context), context - static_cast<int>(prompt.size()), max_tokens_});
   request.prompt = std::move(prompt);
   request.sampling.temperature = fields.temperature.value_or(default_temperature_);
   request.sampling.top_k = fields.top_k;
@@ -100,6 +103,7 @@ GenerateRequest Planner::base_request(const CommonFields& fields, std::vector<in
 
 /// Choice i of a prompt has the request's seed plus i.
 void Planner::add_choices(Plan& plan, const GenerateRequest& base, int n) const {
+  if (n > max_n_) refuse("n", "invalid_value", "'n' is {}; this server makes {} choices at most.", n, max_n_);
   plan.prompt_tokens += static_cast<int>(base.prompt.size());
   for (int i = 0; i < n; ++i) {
     plan.requests.push_back(base);

@@ -35,6 +35,7 @@ class Planner {
 
   const Engine& engine_;
   std::string alias_;
+  int max_n_, max_tokens_;  ///< the operator's ceilings
   float default_temperature_;
   size_t longest_token_ = 1;  ///< bytes
 };

@@ -7,6 +7,8 @@
 #include <ctime>
 #include <new>
 
+#include "serve/page.h"
+
 namespace tern {
 namespace {
 
@@ -19,14 +21,6 @@ HttpReply error_of(const std::exception& error) {
   if (dynamic_cast<const std::bad_alloc*>(&error))
     return error_reply(ApiError(503, "Not enough memory right now."));
   return error_reply(ApiError(500, "The server failed on this request."));
-}
-
-/// "HOST:9 " in lower case without its port: "host". A bracketed IPv6 address keeps its brackets.
-std::string host_name(std::string_view host) {
-  const size_t end = host.starts_with('[') ? host.find(']') + 1 : host.find(':');
-  std::string name(host.substr(0, end));
-  std::transform(name.begin(), name.end(), name.begin(), [](unsigned char c) { return std::tolower(c); });
-  return name;
 }
 
 /// %2F and the like; anything that is no valid escape stays as it is.
@@ -53,10 +47,24 @@ bool takes(std::string_view methods, std::string_view method) {
          (at == 0 || methods[at - 1] == ' ');
 }
 
+ApiError nothing_at(const HttpRequest& request) {
+  return ApiError(404, fmt::format("There is nothing at {}.", request.path));
+}
+
 HttpReply not_allowed(const HttpRequest& request, const char* methods) {
   HttpReply reply = error_reply(
       ApiError(405, fmt::format("{} {} is not allowed; use {}.", request.method, request.path, methods)));
   reply.headers.emplace_back("Allow", methods);
+  return reply;
+}
+
+/// What a browser asks before it lets a page of an allowed origin send more than a form could.
+HttpReply preflight_reply(const char* methods) {
+  HttpReply reply{204, "", {}};
+  reply.headers = {
+      {"Access-Control-Allow-Methods", methods},
+      {"Access-Control-Allow-Headers", "Authorization, Content-Type, X-Tern-Deadline-Ms, traceparent"},
+      {"Access-Control-Max-Age", "600"}};
   return reply;
 }
 
@@ -77,20 +85,24 @@ HttpReply error_reply(const ApiError& error) {
     reply.headers.emplace_back("Retry-After", std::to_string((ms + 999) / 1000));
     reply.headers.emplace_back("retry-after-ms", std::to_string(ms));
   }
+  if (error.status() == 401) reply.headers.emplace_back("WWW-Authenticate", "Bearer realm=\"tern\"");
   return reply;
 }
 
-Service::Service(Engine& engine, const ServeOptions& options, std::shared_ptr<Mailbox> mailbox, bool loopback)
+Service::Service(Engine& engine, const ServeOptions& options, std::shared_ptr<Mailbox> mailbox, Guard& guard)
     : engine_(engine),
       options_(options),
       planner_(engine, options),
       mailbox_(std::move(mailbox)),
-      loopback_(loopback),
+      guard_(guard),
       created_(std::time(nullptr)) {}
 
-std::shared_ptr<Answer> Service::answer(const HttpRequest& request, const std::shared_ptr<Outlet>& outlet) {
+std::shared_ptr<Answer> Service::answer(HttpRequest request, const std::shared_ptr<Outlet>& outlet) {
   try {
-    check_source(request);
+    if (const auto reply = by_head(request)) {
+      outlet->reply(*reply);
+      return nullptr;
+    }
     return route(request, outlet);
   } catch (const std::exception& error) {
     outlet->reply(error_of(error));
@@ -102,57 +114,61 @@ std::span<const Service::Route> Service::routes() {
   static const Route kRoutes[] = {
       {"/v1/chat/completions", "POST", &Service::chat}, {"/v1/completions", "POST", &Service::completion},
       {"/v1/models", "GET, HEAD", &Service::models},    {"/v1/models/", "GET, HEAD", &Service::model_by_id},
-      {"/health", "GET, HEAD", &Service::health},
+      {"/health", "GET, HEAD", &Service::health, true}, {"/", "GET, HEAD", &Service::page, true},
+      {"/web/", "GET, HEAD", &Service::page, true},
   };
   return kRoutes;
 }
 
-std::shared_ptr<Answer> Service::route(const HttpRequest& request, const std::shared_ptr<Outlet>& outlet) {
+Address Service::client_of(const Address& peer, std::string_view forwarded_for) const {
+  return client_address(peer, forwarded_for, guard_.proxies());
+}
+
+const Service::Route* Service::find_route(const HttpRequest& request) {
   const auto leads_here = [&](const Route& route) {
     const std::string_view path = request.path;
-    return path == route.path || (route.path.ends_with('/') && path.starts_with(route.path));
+    const bool all_below = route.path.size() > 1 && route.path.ends_with('/');
+    return path == route.path || (all_below && path.starts_with(route.path));
   };
   const auto route = std::find_if(routes().begin(), routes().end(), leads_here);
-  if (route == routes().end()) throw ApiError(404, fmt::format("There is nothing at {}.", request.path));
-  if (!takes(route->methods, request.method)) {
-    outlet->reply(not_allowed(request, route->methods));
-    return nullptr;
+  return route == routes().end() ? nullptr : &*route;
+}
+
+std::optional<HttpReply> Service::by_head(const HttpRequest& request) const try {
+  guard_.sources().check(request.host, request.origin);
+  const Route* route = find_route(request);
+  if (!route) throw nothing_at(request);
+  const bool preflight = request.method == "OPTIONS" && !request.preflight.empty();
+  if (preflight && guard_.sources().allows(request.origin)) return preflight_reply(route->methods);
+  if (!takes(route->methods, request.method)) return not_allowed(request, route->methods);
+  if (!route->open) guard_.admit(request.authorization, request.client);
+  return std::nullopt;
+} catch (const std::exception& error) {
+  return error_of(error);
+}
+
+std::shared_ptr<Answer> Service::route(HttpRequest& request, const std::shared_ptr<Outlet>& outlet) {
+  const Route& route = *find_route(request);
+  if (!route.open) {
+    request.caller = guard_.admit(request.authorization, request.client);
+    Guard::count(request.caller);
   }
-  if (const auto* generate = std::get_if<Generate>(&route->handler))
+  if (const auto* generate = std::get_if<Generate>(&route.handler))
     return (this->**generate)(request, outlet);
-  outlet->reply((this->*std::get<LookUp>(route->handler))(request));
+  outlet->reply((this->*std::get<LookUp>(route.handler))(request));
   return nullptr;
 }
 
 std::shared_ptr<Answer> Service::chat(const HttpRequest& request, const std::shared_ptr<Outlet>& outlet) {
   return generate(planner_.chat(with_header(parse_chat_request(request.body), request), request.arrived),
-                  outlet);
+                  request, outlet);
 }
 
 std::shared_ptr<Answer> Service::completion(const HttpRequest& request,
                                             const std::shared_ptr<Outlet>& outlet) {
   return generate(
       planner_.completion(with_header(parse_completion_request(request.body), request), request.arrived),
-      outlet);
-}
-
-bool Service::is_ours(std::string_view host) const {
-  const std::string name = host_name(host);
-  return name == "localhost" || name == "127.0.0.1" || name == "[::1]" || name == host_name(options_.host);
-}
-
-void Service::check_source(const HttpRequest& request) const {
-  if (!loopback_) return;
-  if (!request.host.empty() && !is_ours(request.host)) {
-    throw ApiError(403, fmt::format("Host \"{}\" is not this machine; the server listens on {} only.",
-                                    request.host, options_.host));
-  }
-  const size_t scheme = request.origin.find("://");
-  const bool ours =
-      scheme != std::string::npos && is_ours(std::string_view(request.origin).substr(scheme + 3));
-  if (!request.origin.empty() && !ours) {
-    throw ApiError(403, fmt::format("Pages of \"{}\" may not use this server.", request.origin));
-  }
+      request, outlet);
 }
 
 /// Alive: idle, or the engine stepped recently. Load and long prompts change nothing.
@@ -178,12 +194,22 @@ HttpReply Service::model_by_id(const HttpRequest& request) const {
   return {200, model_reply(options_.alias, created_, engine_.context()), {}};
 }
 
-std::shared_ptr<Answer> Service::generate(Plan plan, const std::shared_ptr<Outlet>& outlet) {
+HttpReply Service::page(const HttpRequest& request) const {
+  if (auto reply = page_reply(request)) return *std::move(reply);
+  throw nothing_at(request);
+}
+
+std::shared_ptr<Answer> Service::generate(Plan plan, const HttpRequest& request,
+                                          const std::shared_ptr<Outlet>& outlet) {
   if (draining_) throw ApiError(503, "The server is shutting down.");
   if (active_->load() + static_cast<int>(plan.requests.size()) > options_.max_choices) {
     throw ApiError(429, "Too many requests are waiting; try again soon.", "", "queue_full").retry_after(1);
   }
-  return LiveAnswer::start(engine_, mailbox_, active_, std::move(plan), outlet);
+  const int prompt_tokens = plan.prompt_tokens;
+  plan.account = request.caller.account;
+  auto answer = LiveAnswer::start(engine_, mailbox_, active_, std::move(plan), outlet);
+  if (request.caller.account) request.caller.account->spend(prompt_tokens, Clock::now());
+  return answer;
 }
 
 }  // namespace tern

@@ -8,8 +8,8 @@
 
 namespace tern {
 
-/// Appends `text` as what stands between a JSON string's quotes. Bytes that are no UTF-8 become U+FFFD, so the
-/// result is valid whatever the text holds; it is byte for byte what dump() of replies.cpp writes.
+/// Appends `text` as what stands between a JSON string's quotes. Bytes that are no UTF-8 become U+FFFD, so
+/// the result is valid whatever the text holds; it is byte for byte what dump() of replies.cpp writes.
 void append_json_text(std::string& out, std::string_view text);
 
 /// One choice's text_event()s, without log-probabilities: what is the same in all of them is rendered once.

@@ -14,7 +14,7 @@ class Help(unittest.TestCase):
     def test_every_command_teaches_by_example(self):
         self.assertIn('Examples:', tern('--help').stdout)
         for command in (['run'], ['serve'], ['inspect'], ['eval', 'search'], ['train', 'search'], ['tokenize'],
-                        ['detokenize']):
+                        ['detokenize'], ['load']):
             done = tern(*command, '--help')
             self.assertEqual(done.returncode, 0, command)
             self.assertIn('Examples:', done.stdout, command)
@@ -22,6 +22,52 @@ class Help(unittest.TestCase):
 
     def test_version_names_commit_and_instruction_sets(self):
         self.assertRegex(tern('--version').stdout, r'tern \d+\.\d+\.\d+ \(\w+\)\ninstruction sets: scalar.*; chosen: \w+')
+
+
+class Load(unittest.TestCase):
+    def setUp(self):
+        self.server = subprocess.Popen([TERN, 'serve', '--port', '0'], stderr=subprocess.PIPE, text=True)
+        self.url = re.search(r'http://[^/]+', self.server.stderr.readline())[0]
+
+    def tearDown(self):
+        self.server.terminate()
+        self.server.communicate()
+
+    def test_a_served_model_is_measured(self):
+        with tempfile.TemporaryDirectory() as folder:
+            plot = os.path.join(folder, 'load.svg')
+            done = tern('load', self.url, '--rate', '40', '--requests', '20', '--deadline', '5000:9000', '--json', '--plot', plot)
+            self.assertEqual(done.returncode, 0, done.stderr)
+            report = json.loads(done.stdout)
+            self.assertEqual(report['sent'], 20)
+            self.assertEqual(report['done'] + report['refused'], 20)
+            self.assertEqual(report['on_time'] + report['late'], report['done'])
+            self.assertEqual(report['server_said'], report['done'])
+            for times in ('ttfb_ms', 'ttft_ms', 'itl_ms', 'e2e_ms'):
+                self.assertLessEqual(report[times]['p50'], report[times]['max'], times)
+            with open(plot) as file:
+                self.assertIn('</svg>', file.read())
+
+    def test_a_trace_is_replayed(self):
+        with tempfile.NamedTemporaryFile('w', suffix='.jsonl') as trace:
+            trace.write('{"at_ms": 0}\n{"at_ms": 5, "request": {"prompt": "a", "max_tokens": 3}}\n')
+            trace.flush()
+            done = tern('load', self.url, '--trace', trace.name)
+            self.assertEqual(done.returncode, 0, done.stderr)
+            self.assertIn('2 sent', done.stdout)
+            self.assertIn('2 done, 0 refused (0.0%), 0 failed', done.stdout)
+            trace.write('{"at_ms": 6, "promt": "a"}\n')
+            trace.flush()
+            wrong = tern('load', self.url, '--trace', trace.name)
+            self.assertEqual(wrong.returncode, 3)
+            self.assertIn(':3', wrong.stderr)
+
+    def test_exit_codes_tell_what_was_wrong(self):
+        for arguments, code in ((('http://127.0.0.1:1',), 1), (('http://127.0.0.1:1', '--model', 'm', '--requests', '1'), 1),
+                                (('ftp://x',), 3), (('https://x',), 3), ((), 2), (('http://x', '--deadline', '9:3'), 2),
+                                (('http://x', '--extra', '[]'), 2), (('http://x', '--rate', '1', '--concurrency', '2'), 2),
+                                (('http://x', '--trace', '/no/such/file'), 2)):
+            self.assertEqual(tern('load', *arguments).returncode, code, arguments)
 
 
 class Tokens(unittest.TestCase):

@@ -305,9 +305,8 @@ TEST(Generation, WaitsForItsPlaceUntilItBegins) {
   Generation generation(1, request, sink, vocabulary, limits);
   now += std::chrono::milliseconds(250);
   generation.predict(2);
-  generation.begin();
+  generation.admit();
   now += std::chrono::milliseconds(250);
-  generation.begin();  // only the first counts
   generation.finish(FinishReason::cancelled);
   EXPECT_DOUBLE_EQ(sink->wait().timings.queue_s, 0.25);
   EXPECT_DOUBLE_EQ(sink->wait().timings.total_s, 0.5);

@@ -271,8 +271,8 @@ TEST(Scheduler, WhoBeginsAlikeIsNotPromptedTwice) {
   bench.add(other);
   bench.run_all();
   EXPECT_EQ(prompted(bench), 172u);
-  EXPECT_EQ(bench.scheduler.prompt_tokens_asked(), 300u);
-  EXPECT_EQ(bench.scheduler.prompt_tokens_reused(), 128u);
+  EXPECT_EQ(bench.scheduler.statistics().prefix_query_tokens, 300u);
+  EXPECT_EQ(bench.scheduler.statistics().prefix_hit_tokens, 128u);
 }
 
 TEST(Scheduler, ATurnGoesOnFromTheLastOnesReply) {
@@ -313,10 +313,10 @@ TEST(Scheduler, PagesThatAreOnlyKeptGiveWayTheOldestFirst) {
   bench.add(ask(33, 30, 4));  // needs two pages; one is free
   bench.run_all();
   const auto reused = [&](int salt) {
-    const uint64_t before = bench.scheduler.prompt_tokens_reused();
+    const uint64_t before = bench.scheduler.statistics().prefix_hit_tokens;
     bench.add(ask(33, 1, salt));
     bench.run_all();
-    return bench.scheduler.prompt_tokens_reused() - before;
+    return bench.scheduler.statistics().prefix_hit_tokens - before;
   };
   EXPECT_EQ(reused(1), 32u);
   EXPECT_EQ(reused(3), 32u);
@@ -337,7 +337,7 @@ TEST(Scheduler, WithoutSharingEveryPromptIsMade) {
                                                GenerationLimits{kVocab, 128, 64}));
     while (scheduler.running() + scheduler.waiting() > 0) scheduler.step();
   }
-  EXPECT_EQ(scheduler.prompt_tokens_reused(), 0u);
+  EXPECT_EQ(scheduler.statistics().prefix_hit_tokens, 0u);
   EXPECT_EQ(scheduler.cache().free_pages(), 8);
 }
 

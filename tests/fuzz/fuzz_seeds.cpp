@@ -136,6 +136,28 @@ void put_requests(const fs::path& folder) {
   for (size_t i = 0; i < bodies.size(); ++i) put(folder, "request_" + std::to_string(i), bodies[i]);
 }
 
+/// Responses of servers, after the two bytes that say where they are cut, and a trace.
+void put_responses(const fs::path& folder) {
+  const std::string chunked =
+      "HTTP/1.1 200 OK\r\nContent-Type: text/event-stream\r\nTransfer-Encoding: chunked\r\n\r\n";
+  const std::vector<std::string> responses = {
+      chunked +
+          "2e\r\ndata: {\"choices\":[{\"delta\":{\"content\":\"a\"}}]}\n\n\r\ne\r\ndata: "
+          "[DONE]\n\n\r\n0\r\n\r\n",
+      chunked + "7;a=b\r\ndata: x\r\n4\r\n\r\n\r\n\r\n0\r\nTrailer: x\r\n\r\n",
+      chunked + "ffffffffffffffff\r\ndata",
+      chunked + "1\r\nab\r\n",
+      "HTTP/1.1 100 Continue\r\n\r\nHTTP/1.1 429 -\r\nRetry-After: 1\r\nContent-Length: 2\r\n\r\n{}",
+      "HTTP/1.0 200 OK\r\n\r\ndata: {\"error\":{\"message\":\"no\"}}\r\rdata: "
+      "{\"choices\":[{\"text\":\"a\",\"finish_reason\":\"stop\",\"tern\":{\"on_time\":true}}],"
+      "\"usage\":{\"completion_tokens\":5}}\n\n",
+      "HTTP/1.1 200 OK\r\nContent-Length: 18446744073709551615\r\n\r\n",
+      "{\"at_ms\":1,\"prompt\":\"a\",\"max_tokens\":3}\n{\"at_ms\":0,\"request\":{\"messages\":[]}}",
+  };
+  for (size_t i = 0; i < responses.size(); ++i)
+    put(folder, "response_" + std::to_string(i), std::string("\x10\x05") + responses[i]);
+}
+
 /// Templates with a request after a NUL: tern's own, those of `folder` where it is there, and hostile ones.
 void put_templates(const fs::path& folder, const fs::path& templates) {
   const std::string request =
@@ -219,6 +241,7 @@ int main(int argc, char** argv) {
   tern::put_vocabularies(folder / "fuzz_tokenizer");
   tern::put_tokenizer_jsons(folder / "fuzz_tokenizer_json");
   tern::put_requests(folder / "fuzz_request");
+  tern::put_responses(folder / "fuzz_load_response");
   for (const auto& [name, bytes] : tern::config_seeds()) tern::put(folder / "fuzz_config", name, bytes);
   for (const auto& [name, bytes] : tern::split_seeds()) tern::put(folder / "fuzz_split", name, bytes);
   tern::put_templates(folder / "fuzz_jinja", argc > 2 ? argv[2] : "../shared/templates");

@@ -1,3 +1,0 @@
-// The one file that compiles Boost.Asio and Boost.Beast; see room.cmake.
-#include <boost/asio/impl/src.hpp>
-#include <boost/beast/src.hpp>
