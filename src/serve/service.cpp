@@ -60,6 +60,22 @@ HttpReply not_allowed(const HttpRequest& request, const char* methods) {
   return reply;
 }
 
+// Bodies up to this long are worked out on the I/O thread: at some MB/s of tokenizing a few milliseconds. The
+// others wait for a thread of their own, so that no stream waits for them.
+constexpr size_t kShortBody = 16 << 10;
+constexpr size_t kMostLongBodies = 64 << 20;
+
+PreparedAnswer::Begin replying(HttpReply reply) {
+  return [reply = std::move(reply)](const std::shared_ptr<Outlet>& outlet) -> std::shared_ptr<Answer> {
+    outlet->reply(reply);
+    return nullptr;
+  };
+}
+
+PreparedAnswer::Begin replying(std::string body) {
+  return replying(HttpReply{200, std::move(body), {}});
+}
+
 /// The deadline of X-Tern-Deadline-Ms, where the body names none.
 template <typename Fields>
 Fields with_header(Fields fields, const HttpRequest& request) {
@@ -86,7 +102,8 @@ Service::Service(Engine& engine, const ServeOptions& options, std::shared_ptr<Ma
       planner_(engine, options),
       mailbox_(std::move(mailbox)),
       loopback_(loopback),
-      created_(std::time(nullptr)) {}
+      created_(std::time(nullptr)),
+      background_(kMostLongBodies) {}
 
 std::shared_ptr<Answer> Service::answer(const HttpRequest& request, const std::shared_ptr<Outlet>& outlet) {
   try {
@@ -102,7 +119,8 @@ std::span<const Service::Route> Service::routes() {
   static const Route kRoutes[] = {
       {"/v1/chat/completions", "POST", &Service::chat}, {"/v1/completions", "POST", &Service::completion},
       {"/v1/models", "GET, HEAD", &Service::models},    {"/v1/models/", "GET, HEAD", &Service::model_by_id},
-      {"/health", "GET, HEAD", &Service::health},
+      {"/tokenize", "POST", &Service::tokenize},        {"/detokenize", "POST", &Service::detokenize},
+      {"/version", "GET, HEAD", &Service::version},     {"/health", "GET, HEAD", &Service::health},
   };
   return kRoutes;
 }
@@ -125,15 +143,66 @@ std::shared_ptr<Answer> Service::route(const HttpRequest& request, const std::sh
 }
 
 std::shared_ptr<Answer> Service::chat(const HttpRequest& request, const std::shared_ptr<Outlet>& outlet) {
-  return generate(planner_.chat(with_header(parse_chat_request(request.body), request), request.arrived),
-                  outlet);
+  return prepare(request, outlet, [this](const HttpRequest& asked) {
+    return generating(planner_.chat(with_header(parse_chat_request(asked.body), asked), asked.arrived));
+  });
 }
 
 std::shared_ptr<Answer> Service::completion(const HttpRequest& request,
                                             const std::shared_ptr<Outlet>& outlet) {
-  return generate(
-      planner_.completion(with_header(parse_completion_request(request.body), request), request.arrived),
-      outlet);
+  return prepare(request, outlet, [this](const HttpRequest& asked) {
+    return generating(
+        planner_.completion(with_header(parse_completion_request(asked.body), asked), asked.arrived));
+  });
+}
+
+std::shared_ptr<Answer> Service::tokenize(const HttpRequest& request, const std::shared_ptr<Outlet>& outlet) {
+  return prepare(request, outlet, [this](const HttpRequest& asked) {
+    const TokenizeRequest tokenize = parse_tokenize_request(asked.body);
+    return replying(tokenize_reply(engine_.tokenizer(), planner_.tokenize(tokenize),
+                                   tokenize.return_token_strs, engine_.context()));
+  });
+}
+
+std::shared_ptr<Answer> Service::detokenize(const HttpRequest& request,
+                                            const std::shared_ptr<Outlet>& outlet) {
+  return prepare(request, outlet, [this](const HttpRequest& asked) {
+    return replying(detokenize_reply(planner_.detokenize(parse_detokenize_request(asked.body))));
+  });
+}
+
+std::shared_ptr<Answer> Service::prepare(const HttpRequest& request, const std::shared_ptr<Outlet>& outlet,
+                                         const WorkOut& work_out) {
+  if (request.body.size() <= kShortBody) return work_out(request)(outlet);
+  const auto answer = std::make_shared<PreparedAnswer>(outlet);
+  const auto job = [request, work_out, to = std::weak_ptr(answer), mailbox = mailbox_] {
+    if (to.expired()) return;
+    PreparedAnswer::Begin begin;
+    try {
+      begin = work_out(request);
+    } catch (const std::exception& error) {
+      begin = replying(error_of(error));
+    }
+    mailbox->post([to, begin] {
+      if (const auto prepared = to.lock()) prepared->begin(begin);
+    });
+  };
+  if (!background_.run(request.body.size(), job))
+    throw ApiError(429, "Too many long requests are waiting; try again soon.", "", "queue_full")
+        .retry_after(1);
+  return answer;
+}
+
+PreparedAnswer::Begin Service::generating(Plan plan) {
+  return [this, plan = std::make_shared<Plan>(std::move(plan))](
+             const std::shared_ptr<Outlet>& outlet) -> std::shared_ptr<Answer> {
+    try {
+      return generate(std::move(*plan), outlet);
+    } catch (const std::exception& error) {
+      outlet->reply(error_of(error));
+      return nullptr;
+    }
+  };
 }
 
 bool Service::is_ours(std::string_view host) const {
@@ -166,6 +235,10 @@ HttpReply Service::health(const HttpRequest&) const {
   json["waiting"] = status.waiting;
   json["step_ms"] = {{"p50", status.step_p50_s * 1e3}, {"p99", status.step_p99_s * 1e3}};
   return {stalled ? 503 : 200, json.dump(), {}};
+}
+
+HttpReply Service::version(const HttpRequest&) const {
+  return {200, ReplyJson{{"version", options_.version}}.dump(), {}};
 }
 
 HttpReply Service::models(const HttpRequest&) const {

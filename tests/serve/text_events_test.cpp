@@ -22,7 +22,8 @@ const ReplyHead kHead{true, "chatcmpl-0123456789a", 1'795'000'000, "tern-\"searc
 
 TEST(TextEvents, EveryPairOfBytesIsWhatTheLibraryWrites) {
   for (int first = 0; first < 256; ++first) {
-    ASSERT_EQ(in_quotes(std::string(1, static_cast<char>(first))), dumped(std::string(1, static_cast<char>(first))));
+    ASSERT_EQ(in_quotes(std::string(1, static_cast<char>(first))),
+              dumped(std::string(1, static_cast<char>(first))));
     for (int second = 0; second < 256; ++second) {
       const std::string text{static_cast<char>(first), static_cast<char>(second)};
       ASSERT_EQ(in_quotes(text), dumped(text)) << first << " " << second;
@@ -32,11 +33,29 @@ TEST(TextEvents, EveryPairOfBytesIsWhatTheLibraryWrites) {
 
 /// Pieces that meet at their borders: characters of each length, their halves, controls, quotes, separators.
 TEST(TextEvents, RandomTextIsWhatTheLibraryWrites) {
-  const std::string_view pieces[] = {"a",    "red shoes", "\"",           "\\",           "\n",
-                                     "\r\n", "\t\b\f",    std::string_view("\0", 1),      "\x1f",         "\x7f",
-                                     "é",    "€",         "\U0001F600",   "\u2028\u2029", "\xE2\x82",
-                                     "\xF0\x9F\x98",      "\xC0\xAF",     "\xED\xA0\x80", "\xF4\x90\x80\x80",
-                                     "\xFF", "\x80",      "\xEF\xBB\xBF", "</script>"};
+  const std::string_view pieces[] = {"a",
+                                     "red shoes",
+                                     "\"",
+                                     "\\",
+                                     "\n",
+                                     "\r\n",
+                                     "\t\b\f",
+                                     std::string_view("\0", 1),
+                                     "\x1f",
+                                     "\x7f",
+                                     "é",
+                                     "€",
+                                     "\U0001F600",
+                                     "\u2028\u2029",
+                                     "\xE2\x82",
+                                     "\xF0\x9F\x98",
+                                     "\xC0\xAF",
+                                     "\xED\xA0\x80",
+                                     "\xF4\x90\x80\x80",
+                                     "\xFF",
+                                     "\x80",
+                                     "\xEF\xBB\xBF",
+                                     "</script>"};
   Rng random(20260725);
   for (int i = 0; i < 20'000; ++i) {
     std::string text;
