@@ -7,6 +7,7 @@
 
 #include "app/commands.h"
 #include "app/serve_limits.h"
+#include "app/version.h"  // written by the build
 #include "measure/inspect.h"
 #include "model/cache.h"
 
@@ -20,6 +21,7 @@ struct ServeArguments {
   std::string alias;
   std::string cache_memory;
   bool keep_pace = true;
+  std::string effort_budgets;
 };
 
 /// What only the model makes impossible. Throws CLI::ValidationError that names the option.
@@ -40,7 +42,9 @@ void check_fits(const Inspection& model, const EngineOptions& options) {
 void serve(ServeArguments& arguments) {
   arguments.model.apply(arguments.engine);
   if (!arguments.cache_memory.empty()) arguments.engine.cache_bytes = parse_size(arguments.cache_memory);
+  arguments.serve.efforts = parse_effort_budgets(arguments.effort_budgets);
   arguments.serve.alias = arguments.alias.empty() ? arguments.model.name() : arguments.alias;
+  arguments.serve.version = TERN_VERSION;
   arguments.serve.handle_signals = true;
   raise_file_limit();
   Server::check(arguments.serve);  // before a minute goes by for the model
@@ -104,6 +108,18 @@ void add_serve(CLI::App& app) {
                    "Memory for the cache, e.g. 512M (default: parallel x ctx)")
       ->check(readable_by(parse_size));
   add_guard_options(*command, arguments->serve);
+  command
+      ->add_option(
+          "--effort-budgets", arguments->effort_budgets,
+          "Tokens of thinking that a request's reasoning_effort is worth, e.g. "
+          "low=256,medium=1024,high=none (default: for tern's own models minimal=8,low=16,medium=48, "
+          "for others minimal=256,low=1024,medium=4096,high=16384; the rest none)")
+      ->check(readable_by([](const std::string& text) { return parse_effort_budgets(text); }));
+  command
+      ->add_option(
+          "--max-thinking", arguments->serve.max_thinking,
+          "Tokens of thinking that no request may exceed, whatever it asks for (default: no such limit)")
+      ->check(CLI::NonNegativeNumber);
   command->footer(R"(Examples:
   tern serve                                          the embedded model on http://127.0.0.1:8080/v1
   tern serve -m model.gguf --port 9000 --parallel 16

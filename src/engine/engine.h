@@ -24,6 +24,7 @@ struct GenerateRequest {
   SamplingParams sampling;
   std::vector<std::string> stop;  ///< text that ends the answer (not looked for in the thinking); not given
                                   ///< out; at most 64 strings of at most 1,024 bytes
+  std::vector<int32_t> stop_tokens;  ///< end it wherever they come, in spite of ignore_eos; not given out
   bool ignore_eos = false;
   int top_logprobs = -1;               ///< -1: no logprobs; 0: of the chosen tokens; n: also the n best
   bool starts_thinking = false;        ///< the prompt ended inside a thought

@@ -125,7 +125,7 @@ void Generation::choose(std::span<float> logits) {
   Sampled sampled = sampler_.sample(logits.first(limits_.vocab), &thinking_);
   if (!first_token_) first_token_ = limits_.clock();
   const int32_t token = sampled.token;
-  if (winding_down_ && ending_.behind_sentence() && !format_->ends_reply(token)) {
+  if (winding_down_ && ending_.behind_sentence() && !format_->ends_reply(token) && !is_stop_token(token)) {
     done_ = FinishReason::length;  // the model would go on; nobody is told with what
     return;
   }
@@ -144,11 +144,16 @@ void Generation::choose(std::span<float> logits) {
   sink_->on_token(event);
 }
 
-/// Control tokens and ends of generation have no text of their own.
+bool Generation::is_stop_token(int32_t token) const {
+  return std::find(request_.stop_tokens.begin(), request_.stop_tokens.end(), token) !=
+         request_.stop_tokens.end();
+}
+
+/// Control tokens, ends of generation and stop tokens have no text of their own.
 std::string_view Generation::shown(int32_t token) const {
   const Tokenizer& tokenizer = format_->tokenizer();
   const bool control = tokenizer.vocabulary().types[token] == TokenType::control;
-  if (control || format_->ends_reply(token)) return {};
+  if (control || format_->ends_reply(token) || is_stop_token(token)) return {};
   return tokenizer.bytes(token);
 }
 
@@ -180,7 +185,7 @@ void Generation::tell(TokenEvent& event) {
 
 std::optional<FinishReason> Generation::reason_to_end() const {
   const bool ended = (format_->ends_reply(tokens_.back()) || split_.ended()) && !request_.ignore_eos;
-  if (ended || stops_.stopped()) return FinishReason::stop;
+  if (ended || stops_.stopped() || is_stop_token(tokens_.back())) return FinishReason::stop;
   if (usage_.completion_tokens >= max_tokens_) return FinishReason::length;
   if (winding_down_ && ending_.whole_json()) return FinishReason::stop;
   if (promised_ && limits_.clock() >= request_.deadline->at) return FinishReason::length;

@@ -93,6 +93,7 @@ class Generation {
   FinishEvent finish(FinishReason reason, const std::string& error = {});
 
  private:
+  bool is_stop_token(int32_t token) const;
   std::string_view shown(int32_t token) const;
   void tell(TokenEvent& event);
   std::optional<FinishReason> reason_to_end() const;

@@ -29,7 +29,8 @@ Asked ask(Engine& engine, const Example& example, GenerateRequest request) {
   engine.submit(std::move(request), std::make_shared<ReplySink>(gate, reply, asked.finish));
   std::unique_lock lock(gate.mutex);
   gate.changed.wait(lock, [&] { return gate.done > 0; });
-  if (!asked.finish.error.empty()) fail(ErrorKind::internal, "query \"{}\": {}", example.query, asked.finish.error);
+  if (!asked.finish.error.empty())
+    fail(ErrorKind::internal, "query \"{}\": {}", example.query, asked.finish.error);
   asked.ms = asked.finish.timings.total_s * 1e3;
   asked.right = asked.finish.reason == FinishReason::stop && search::score_item(example, reply, {}).exact;
   return asked;
@@ -176,8 +177,8 @@ nlohmann::ordered_json to_json(const DeadlineReport& report) {
 
 std::string to_text(const DeadlineReport& report) {
   const auto percent = [](double share) { return fmt::format("{:.1f}%", share * 100); };
-  std::string out = fmt::format("{:>8} {:>12} {:>12} {:>20} {:>11} {:>9} {:>9} {:>7}\n", "", "closed in", "no",
-                                "best fixed", "", "", "", "");
+  std::string out = fmt::format("{:>8} {:>12} {:>12} {:>20} {:>11} {:>9} {:>9} {:>7}\n", "", "closed in",
+                                "no", "best fixed", "", "", "", "");
   out += fmt::format("{:>8} {:>12} {:>12} {:>20} {:>11} {:>9} {:>9} {:>7}\n", "deadline", "time", "thinking",
                      "budget of dev", "truncated", "on time", "promised", "think");
   for (const DeadlineRow& row : report.rows) {
@@ -186,11 +187,12 @@ std::string to_text(const DeadlineReport& report) {
                        fmt::format("{} ({})", percent(row.best_budget), row.budget), percent(row.truncated),
                        percent(row.on_time), percent(row.promised), row.thinking_tokens);
   }
-  return out + fmt::format(
-                   "\nOf {} queries, asked one at a time: right and complete by the deadline. Without thinking an "
-                   "answer takes\n{:.1f} ms (median), with all of it {:.1f} ms. on time, promised, think (mean "
-                   "tokens): of what is closed in time.\n",
-                   report.queries, report.no_thinking_ms, report.free_ms);
+  return out +
+         fmt::format(
+             "\nOf {} queries, asked one at a time: right and complete by the deadline. Without thinking an "
+             "answer takes\n{:.1f} ms (median), with all of it {:.1f} ms. on time, promised, think (mean "
+             "tokens): of what is closed in time.\n",
+             report.queries, report.no_thinking_ms, report.free_ms);
 }
 
 }  // namespace tern

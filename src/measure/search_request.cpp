@@ -6,8 +6,7 @@ namespace tern {
 
 GenerateRequest search_request(const Engine& engine, const std::string& query, Thinking thinking) {
   GenerateRequest request;
-  request.prompt =
-      render_chat(engine.tokenizer(), std::array<ChatMessage, 1>{{{"user", query}}}, thinking);
+  request.prompt = render_chat(engine.tokenizer(), std::array<ChatMessage, 1>{{{"user", query}}}, thinking);
   request.starts_thinking = thinking == Thinking::on;
   return request;
 }

@@ -10,17 +10,23 @@
 
 #include "serve/limits.h"
 
+#include "serve/efforts.h"
+
 namespace tern {
 
 struct ServeOptions {
   std::string host = "127.0.0.1";  ///< an address or a name; on a loopback address the Host header is checked
   uint16_t port = 8080;            ///< 0: any free one, see Server::port()
   std::string alias = "tern";      ///< the model's id in requests and replies
+  std::string version;             ///< what /version says
   bool handle_signals = false;     ///< SIGTERM and SIGINT call stop(); the second one ends at once
 
   /// Where a request names none. Unset: 0 for models in tern's own chat format (they were trained for exact
   /// answers), 1 for others, as OpenAI's servers have it.
   std::optional<float> default_temperature;
+
+  EffortBudgets efforts;            ///< beside those that the model's kind has
+  std::optional<int> max_thinking;  ///< tokens that no request may exceed, whatever it says
 
   // Who may ask, see serve/guard.h.
   std::string key_file;                    ///< API keys; empty: none are asked for

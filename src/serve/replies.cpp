@@ -4,6 +4,7 @@
 
 #include <algorithm>
 #include <cmath>
+#include <iterator>
 #include <random>
 
 namespace tern {
@@ -105,6 +106,10 @@ void Logprobs::add(const Tokenizer& tokenizer, const Sampled& sampled, bool thin
   entries_.push_back(std::move(entry));
 }
 
+void Logprobs::append(Logprobs&& later) {
+  std::move(later.entries_.begin(), later.entries_.end(), std::back_inserter(entries_));
+}
+
 ReplyJson Logprobs::chat_entry(const Entry& entry) {
   const auto one = [](const std::string& token, float logprob) {
     ReplyJson json;
@@ -174,13 +179,18 @@ std::string text_event(const ReplyHead& head, int choice, std::string_view text,
 }
 
 ReplyJson timing_json(const FinishEvent& event) {
-  if (!event.on_time) return nullptr;
   constexpr const char* kClosedBy[] = {"none", "model", "budget", "deadline"};
+  const auto ms = [](double seconds) { return std::round(seconds * 1e4) / 10; };
   ReplyJson json;
   json["promised"] = event.promised;
-  json["on_time"] = *event.on_time;
+  json["on_time"] = event.on_time ? ReplyJson(*event.on_time) : ReplyJson(nullptr);
   json["closed_by"] = kClosedBy[static_cast<int>(event.closed_by)];
-  json["actual_ms"] = std::round(event.timings.total_s * 1e4) / 10;
+  json["thinking_tokens"] = event.usage.reasoning_tokens;
+  json["answer_tokens"] = event.answer_tokens;
+  json["predicted_ms"] = event.predicted_s ? ReplyJson(ms(*event.predicted_s)) : ReplyJson(nullptr);
+  json["actual_ms"] = ms(event.timings.total_s);
+  json["queue_ms"] = ms(event.timings.queue_s);
+  json["first_token_ms"] = ms(event.timings.first_token_s);
   return json;
 }
 
@@ -211,6 +221,12 @@ std::string whole_reply(const ReplyHead& head, std::span<const ChoiceText> choic
 
 std::string model_reply(const std::string& model, int64_t created, int context) {
   return dump(model_json(model, created, context));
+}
+
+std::string detokenize_reply(const std::string& text) {
+  ReplyJson json;
+  json["prompt"] = text;
+  return dump(json);
 }
 
 std::string models_reply(const std::string& model, int64_t created, int context) {

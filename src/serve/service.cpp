@@ -68,6 +68,22 @@ HttpReply preflight_reply(const char* methods) {
   return reply;
 }
 
+// Bodies up to this long are worked out on the I/O thread: at some MB/s of tokenizing a few milliseconds. The
+// others wait for a thread of their own, so that no stream waits for them.
+constexpr size_t kShortBody = 16 << 10;
+constexpr size_t kMostLongBodies = 64 << 20;
+
+PreparedAnswer::Begin replying(HttpReply reply) {
+  return [reply = std::move(reply)](const std::shared_ptr<Outlet>& outlet) -> std::shared_ptr<Answer> {
+    outlet->reply(reply);
+    return nullptr;
+  };
+}
+
+PreparedAnswer::Begin replying(std::string body) {
+  return replying(HttpReply{200, std::move(body), {}});
+}
+
 /// The deadline of X-Tern-Deadline-Ms, where the body names none.
 template <typename Fields>
 Fields with_header(Fields fields, const HttpRequest& request) {
@@ -95,7 +111,8 @@ Service::Service(Engine& engine, const ServeOptions& options, std::shared_ptr<Ma
       planner_(engine, options),
       mailbox_(std::move(mailbox)),
       guard_(guard),
-      created_(std::time(nullptr)) {}
+      created_(std::time(nullptr)),
+      background_(kMostLongBodies) {}
 
 std::shared_ptr<Answer> Service::answer(HttpRequest request, const std::shared_ptr<Outlet>& outlet) {
   try {
@@ -112,10 +129,11 @@ std::shared_ptr<Answer> Service::answer(HttpRequest request, const std::shared_p
 
 std::span<const Service::Route> Service::routes() {
   static const Route kRoutes[] = {
-      {"/v1/chat/completions", "POST", &Service::chat}, {"/v1/completions", "POST", &Service::completion},
-      {"/v1/models", "GET, HEAD", &Service::models},    {"/v1/models/", "GET, HEAD", &Service::model_by_id},
-      {"/health", "GET, HEAD", &Service::health, true}, {"/", "GET, HEAD", &Service::page, true},
-      {"/web/", "GET, HEAD", &Service::page, true},
+      {"/v1/chat/completions", "POST", &Service::chat},   {"/v1/completions", "POST", &Service::completion},
+      {"/v1/models", "GET, HEAD", &Service::models},      {"/v1/models/", "GET, HEAD", &Service::model_by_id},
+      {"/tokenize", "POST", &Service::tokenize},          {"/detokenize", "POST", &Service::detokenize},
+      {"/version", "GET, HEAD", &Service::version, true}, {"/health", "GET, HEAD", &Service::health, true},
+      {"/", "GET, HEAD", &Service::page, true},           {"/web/", "GET, HEAD", &Service::page, true},
   };
   return kRoutes;
 }
@@ -160,15 +178,69 @@ std::shared_ptr<Answer> Service::route(HttpRequest& request, const std::shared_p
 }
 
 std::shared_ptr<Answer> Service::chat(const HttpRequest& request, const std::shared_ptr<Outlet>& outlet) {
-  return generate(planner_.chat(with_header(parse_chat_request(request.body), request), request.arrived),
-                  request, outlet);
+  return prepare(request, outlet, [this](const HttpRequest& asked) {
+    return generating(planner_.chat(with_header(parse_chat_request(asked.body), asked), asked.arrived),
+                      asked.caller);
+  });
 }
 
 std::shared_ptr<Answer> Service::completion(const HttpRequest& request,
                                             const std::shared_ptr<Outlet>& outlet) {
-  return generate(
-      planner_.completion(with_header(parse_completion_request(request.body), request), request.arrived),
-      request, outlet);
+  return prepare(request, outlet, [this](const HttpRequest& asked) {
+    return generating(
+        planner_.completion(with_header(parse_completion_request(asked.body), asked), asked.arrived),
+        asked.caller);
+  });
+}
+
+std::shared_ptr<Answer> Service::tokenize(const HttpRequest& request, const std::shared_ptr<Outlet>& outlet) {
+  return prepare(request, outlet, [this](const HttpRequest& asked) {
+    const TokenizeRequest tokenize = parse_tokenize_request(asked.body);
+    return replying(tokenize_reply(engine_.tokenizer(), planner_.tokenize(tokenize),
+                                   tokenize.return_token_strs, engine_.context()));
+  });
+}
+
+std::shared_ptr<Answer> Service::detokenize(const HttpRequest& request,
+                                            const std::shared_ptr<Outlet>& outlet) {
+  return prepare(request, outlet, [this](const HttpRequest& asked) {
+    return replying(detokenize_reply(planner_.detokenize(parse_detokenize_request(asked.body))));
+  });
+}
+
+std::shared_ptr<Answer> Service::prepare(const HttpRequest& request, const std::shared_ptr<Outlet>& outlet,
+                                         const WorkOut& work_out) {
+  if (request.body.size() <= kShortBody) return work_out(request)(outlet);
+  const auto answer = std::make_shared<PreparedAnswer>(outlet);
+  const auto job = [request, work_out, to = std::weak_ptr(answer), mailbox = mailbox_] {
+    if (to.expired()) return;
+    PreparedAnswer::Begin begin;
+    try {
+      begin = work_out(request);
+    } catch (const std::exception& error) {
+      begin = replying(error_of(error));
+    }
+    mailbox->post([to, begin] {
+      if (const auto prepared = to.lock()) prepared->begin(begin);
+    });
+  };
+  if (!background_.run(request.body.size(), job))
+    throw ApiError(429, "Too many long requests are waiting; try again soon.", "", "queue_full")
+        .retry_after(1);
+  return answer;
+}
+
+PreparedAnswer::Begin Service::generating(Plan plan, const Caller& caller) {
+  plan.account = caller.account;
+  return [this, plan = std::make_shared<Plan>(std::move(plan))](
+             const std::shared_ptr<Outlet>& outlet) -> std::shared_ptr<Answer> {
+    try {
+      return generate(std::move(*plan), outlet);
+    } catch (const std::exception& error) {
+      outlet->reply(error_of(error));
+      return nullptr;
+    }
+  };
 }
 
 /// Alive: idle, or the engine stepped recently. Load and long prompts change nothing.
@@ -182,6 +254,10 @@ HttpReply Service::health(const HttpRequest&) const {
   json["waiting"] = status.waiting;
   json["step_ms"] = {{"p50", status.step_p50_s * 1e3}, {"p99", status.step_p99_s * 1e3}};
   return {stalled ? 503 : 200, json.dump(), {}};
+}
+
+HttpReply Service::version(const HttpRequest&) const {
+  return {200, ReplyJson{{"version", options_.version}}.dump(), {}};
 }
 
 HttpReply Service::models(const HttpRequest&) const {
@@ -199,16 +275,15 @@ HttpReply Service::page(const HttpRequest& request) const {
   throw nothing_at(request);
 }
 
-std::shared_ptr<Answer> Service::generate(Plan plan, const HttpRequest& request,
-                                          const std::shared_ptr<Outlet>& outlet) {
+std::shared_ptr<Answer> Service::generate(Plan plan, const std::shared_ptr<Outlet>& outlet) {
   if (draining_) throw ApiError(503, "The server is shutting down.");
   if (active_->load() + static_cast<int>(plan.requests.size()) > options_.max_choices) {
     throw ApiError(429, "Too many requests are waiting; try again soon.", "", "queue_full").retry_after(1);
   }
   const int prompt_tokens = plan.prompt_tokens;
-  plan.account = request.caller.account;
+  const auto account = plan.account;
   auto answer = LiveAnswer::start(engine_, mailbox_, active_, std::move(plan), outlet);
-  if (request.caller.account) request.caller.account->spend(prompt_tokens, Clock::now());
+  if (account) account->spend(prompt_tokens, Clock::now());
   return answer;
 }
 

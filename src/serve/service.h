@@ -2,6 +2,7 @@
 #pragma once
 
 #include <atomic>
+#include <functional>
 #include <memory>
 #include <span>
 #include <string_view>
@@ -9,12 +10,14 @@
 
 #include "engine/engine.h"
 #include "serve/api_error.h"
+#include "serve/background.h"
 #include "serve/guard.h"
 #include "serve/http.h"
 #include "serve/live_answer.h"
 #include "serve/mailbox.h"
 #include "serve/options.h"
 #include "serve/planner.h"
+#include "serve/prepared_answer.h"
 
 namespace tern {
 
@@ -54,11 +57,18 @@ class Service {
 
   std::shared_ptr<Answer> chat(const HttpRequest& request, const std::shared_ptr<Outlet>& outlet);
   std::shared_ptr<Answer> completion(const HttpRequest& request, const std::shared_ptr<Outlet>& outlet);
-  std::shared_ptr<Answer> generate(Plan plan, const HttpRequest& request,
-                                   const std::shared_ptr<Outlet>& outlet);
+  std::shared_ptr<Answer> tokenize(const HttpRequest& request, const std::shared_ptr<Outlet>& outlet);
+  std::shared_ptr<Answer> detokenize(const HttpRequest& request, const std::shared_ptr<Outlet>& outlet);
+  /// Works a request out, here where it is short, else in the background; then answers.
+  using WorkOut = std::function<PreparedAnswer::Begin(const HttpRequest&)>;
+  std::shared_ptr<Answer> prepare(const HttpRequest& request, const std::shared_ptr<Outlet>& outlet,
+                                  const WorkOut& work_out);
+  PreparedAnswer::Begin generating(Plan plan, const Caller& caller);
+  std::shared_ptr<Answer> generate(Plan plan, const std::shared_ptr<Outlet>& outlet);
   HttpReply models(const HttpRequest& request) const;
   HttpReply model_by_id(const HttpRequest& request) const;
   HttpReply health(const HttpRequest& request) const;
+  HttpReply version(const HttpRequest& request) const;
   HttpReply page(const HttpRequest& request) const;
 
   Engine& engine_;
@@ -70,6 +80,7 @@ class Service {
   Guard& guard_;
   bool draining_ = false;
   int64_t created_;  ///< Unix seconds of the start
+  Background background_;
 };
 
 }  // namespace tern

@@ -46,6 +46,21 @@ void append_json_text(std::string& out, std::string_view text) {
   }
 }
 
+std::string tokenize_reply(const Tokenizer& tokenizer, std::span<const int32_t> tokens, bool strings,
+                           int context) {
+  std::string out =
+      fmt::format("{{\"count\":{},\"max_model_len\":{},\"tokens\":[{}],\"token_strs\":", tokens.size(),
+                  context, fmt::join(tokens, ","));
+  if (!strings) return out + "null}";
+  out += '[';
+  for (size_t i = 0; i < tokens.size(); ++i) {
+    out += i == 0 ? "\"" : ",\"";
+    append_json_text(out, tokenizer.bytes(tokens[i]));
+    out += '"';
+  }
+  return out + "]}";
+}
+
 TextEvents::TextEvents(const ReplyHead& head, int choice, const std::optional<ReplyJson>& usage) {
   // An event whose text is empty, cut between the text's quotes: no other string in it is empty.
   const auto cut = [&](bool thinking, std::string& before) {

@@ -1,4 +1,5 @@
-// The events that a stream consists of almost entirely, one a token, without a JSON library's work for each.
+// What replies consist of almost entirely, the tokens' events and long lists of tokens, without a JSON
+// library's work for each token.
 #pragma once
 
 #include <string>
@@ -11,6 +12,11 @@ namespace tern {
 /// Appends `text` as what stands between a JSON string's quotes. Bytes that are no UTF-8 become U+FFFD, so
 /// the result is valid whatever the text holds; it is byte for byte what dump() of replies.cpp writes.
 void append_json_text(std::string& out, std::string_view text);
+
+/// vLLM's reply of /tokenize: {"count", "max_model_len", "tokens", "token_strs"}, the last one null unless
+/// `strings`. A list may have millions of tokens, so it is written at once.
+std::string tokenize_reply(const Tokenizer& tokenizer, std::span<const int32_t> tokens, bool strings,
+                           int context);
 
 /// One choice's text_event()s, without log-probabilities: what is the same in all of them is rendered once.
 class TextEvents {

@@ -219,6 +219,16 @@ TEST(Generation, StopStringsReachOverTokens) {
   EXPECT_EQ(other.sink->text(), "hello? hel");
 }
 
+TEST(Generation, StopTokensEndAndDoNotShow) {
+  GenerateRequest request = ask();
+  request.stop_tokens = {kLoWor, 'z'};
+  request.ignore_eos = true;
+  const Told told = tell(request, joined(one(kHel), one(kEos), one(kLoWor), bytes("more")));
+  EXPECT_EQ(told.sink->text(), "hel");
+  EXPECT_EQ(told.finish.reason, FinishReason::stop);
+  EXPECT_EQ(told.finish.usage.completion_tokens, 3);
+}
+
 TEST(Generation, TextThatCouldBecomeAStopIsHeldBackThenGiven) {
   GenerateRequest request = ask();
   request.stop = {"END"};

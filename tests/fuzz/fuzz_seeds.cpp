@@ -126,6 +126,11 @@ void put_requests(const fs::path& folder) {
       R"({"messages":[],"n":-1,"max_tokens":-5,"temperature":1e999,"seed":18446744073709551616})",
       R"({"messages":[{"role":"user","content":"\ud800"}],"tools":[{}],"response_format":{"type":"json_object"}})",
       R"({"messages":[{"role":"user","content":"a"}],"logit_bias":{"5":-100},"presence_penalty":9})",
+      R"({"messages":[{"role":"user","content":"a"}],"include_thinking":false,"stream_interval_ms":50,)"
+      R"("thinking_closing_line":"So:","stop_token_ids":[1,2],"reasoning_effort":"medium"})",
+      R"({"messages":[{"role":"user","content":"a"}],"add_generation_prompt":false,"return_token_strs":true})",
+      R"({"prompt":"a","add_special_tokens":false,"thinking_closing_line":true,"thinking_token_budget":3})",
+      R"({"tokens":[1,2,3,18446744073709551615]})",
       "{\"messages\":" + std::string(2000, '['),
       std::string(2000, '{'),
       "{\"prompt\":\"\xff\xfe\"}",
