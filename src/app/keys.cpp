@@ -49,7 +49,8 @@ void add_keys(CLI::App& app) {
       ->check(CLI::Range(1, 1'000'000'000));
   make->add_option("--tokens", arguments->id.limits.tokens, "Tokens a minute (default: the server's)")
       ->check(CLI::Range(1, 1'000'000'000));
-  make->add_option("--append", arguments->append, "Put the line at the end of this file and print only the key");
+  make->add_option("--append", arguments->append,
+                   "Put the line at the end of this file and print only the key");
   constexpr const char* kFooter = R"(Examples:
   tern keys new shop                                  the key, then its line for the file
   tern keys new shop --requests 600 --append keys     the key; its line goes to the file `keys`

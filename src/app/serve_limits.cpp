@@ -39,8 +39,8 @@ void add_keys(CLI::App& command, ServeOptions& options) {
 
 void add_rate(CLI::App& command, const char* name, double& rate, const char* help) {
   command
-      .add_option_function<std::string>(name, [&rate](const std::string& text) { rate = parse_rate(text); },
-                                        help)
+      .add_option_function<std::string>(
+          name, [&rate](const std::string& text) { rate = parse_rate(text); }, help)
       ->check(readable_by(parse_rate))
       ->type_name("N/min")
       ->group("Limits");
@@ -51,12 +51,13 @@ void add_size(CLI::App& command, const char* name, size_t& size, uint64_t least,
               const char* help) {
   const auto read = [least, most](const std::string& text) {
     const uint64_t bytes = parse_size(text);
-    if (bytes < least || bytes > most) fail(ErrorKind::bad_input, "{}: from {} to {} bytes", text, least, most);
+    if (bytes < least || bytes > most)
+      fail(ErrorKind::bad_input, "{}: from {} to {} bytes", text, least, most);
     return bytes;
   };
   command
-      .add_option_function<std::string>(name, [&size, read](const std::string& text) { size = read(text); },
-                                        help)
+      .add_option_function<std::string>(
+          name, [&size, read](const std::string& text) { size = read(text); }, help)
       ->check(readable_by(read))
       ->type_name("SIZE")
       ->group("Limits");
@@ -66,9 +67,7 @@ void add_seconds(CLI::App& command, const char* name, std::chrono::milliseconds&
   command
       .add_option_function<double>(
           name,
-          [&time](double seconds) {
-            time = std::chrono::milliseconds(static_cast<int64_t>(seconds * 1000));
-          },
+          [&time](double seconds) { time = std::chrono::milliseconds(static_cast<int64_t>(seconds * 1000)); },
           help)
       ->check(CLI::Range(0.1, 86'400.0))
       ->group("Limits");

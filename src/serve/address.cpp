@@ -73,8 +73,7 @@ bool Network::has(const Address& other) const {
 Network parse_network(const std::string& text) {
   const size_t slash = text.find('/');
   const auto address = parse_address(std::string_view(text).substr(0, slash));
-  if (!address)
-    fail(ErrorKind::bad_input, "\"{}\": expected an address or a network like 10.0.0.0/8", text);
+  if (!address) fail(ErrorKind::bad_input, "\"{}\": expected an address or a network like 10.0.0.0/8", text);
   Network network{*address, 128};
   if (slash == std::string::npos) return network;
   const int before = address->is_v4() ? 96 : 0;  // the bits that make it IPv4

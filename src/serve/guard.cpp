@@ -41,7 +41,8 @@ Guard::Guard(const ServeOptions& options, bool loopback)
 
 Caller Guard::admit(std::string_view authorization, const Address& client) {
   const TimePoint now = Clock::now();
-  if (!keys_) return {"", limits_.any() ? accounts_.of("address " + client.group().text(), limits_, now) : nullptr};
+  if (!keys_)
+    return {"", limits_.any() ? accounts_.of("address " + client.group().text(), limits_, now) : nullptr};
   const std::string_view key = bearer(authorization);
   const auto id = keys_->admit(key);
   if (!id) {

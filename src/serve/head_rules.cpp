@@ -71,8 +71,8 @@ std::optional<ApiError> bad_head_bytes(std::string_view bytes, bool whole) {
 }
 
 std::optional<ApiError> bad_head(const http::request_header<>& head) {
-  for (const http::field field :
-       {http::field::content_length, http::field::transfer_encoding, http::field::host, http::field::origin}) {
+  for (const http::field field : {http::field::content_length, http::field::transfer_encoding,
+                                  http::field::host, http::field::origin}) {
     if (head.count(field) <= 1) continue;
     const auto name = http::to_string(field);
     return no_http(fmt::format("{} stands twice", std::string_view(name.data(), name.size())));

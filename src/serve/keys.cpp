@@ -137,8 +137,7 @@ std::vector<Key> parse_keys(std::string_view text, const std::string& where) {
     }
     if (keys.size() > kMostKeys) fail(ErrorKind::limit, "{}:{}: more than {} keys", where, number, kMostKeys);
   }
-  if (keys.empty())
-    fail(ErrorKind::bad_input, "{}:1: holds no key; `tern keys new NAME` makes one", where);
+  if (keys.empty()) fail(ErrorKind::bad_input, "{}:1: holds no key; `tern keys new NAME` makes one", where);
   return keys;
 }
 

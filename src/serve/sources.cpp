@@ -109,13 +109,12 @@ void Sources::check(std::string_view host, std::string_view origin) const {
     const auto name = host_name(host);
     if (!name) throw ApiError(400, "The Host header is no host.");
     if ((loopback_ || !hosts_.empty()) && !is_ours(*name)) {
-      throw ApiError(403, fmt::format("Host \"{}\" is not one of this server's names (see --allow-host).",
-                                      host));
+      throw ApiError(403,
+                     fmt::format("Host \"{}\" is not one of this server's names (see --allow-host).", host));
     }
   }
   if (origin.empty() || allows(origin) || is_own_page(host, origin)) return;
-  throw ApiError(403,
-                 fmt::format("Pages of \"{}\" may not use this server (see --allow-origin).", origin));
+  throw ApiError(403, fmt::format("Pages of \"{}\" may not use this server (see --allow-origin).", origin));
 }
 
 bool Sources::allows(std::string_view origin) const {

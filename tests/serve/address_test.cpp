@@ -18,8 +18,8 @@ TEST(Address, OneClientIsOneAddress) {
   EXPECT_EQ(address("::ffff:10.0.0.1"), address("10.0.0.1"));
   EXPECT_EQ(address("::ffff:10.0.0.1").text(), "10.0.0.1");
   EXPECT_EQ(address("2001:DB8:0:0::1").text(), "2001:db8::1");
-  for (const char* text : {"", "1", "1.2.3", "1.2.3.4.5", "256.1.1.1", "localhost", "[::1]", "::1%lo", "1.2.3.4 ",
-                           "127.1", "0x7f.0.0.1"}) {
+  for (const char* text : {"", "1", "1.2.3", "1.2.3.4.5", "256.1.1.1", "localhost", "[::1]", "::1%lo",
+                           "1.2.3.4 ", "127.1", "0x7f.0.0.1"}) {
     EXPECT_FALSE(parse_address(text)) << text;
   }
   EXPECT_FALSE(parse_address(std::string_view("1.2.3.4\0x", 9)));
@@ -28,7 +28,8 @@ TEST(Address, OneClientIsOneAddress) {
 TEST(Address, Loopback) {
   for (const char* text : {"127.0.0.1", "127.255.0.9", "::1", "::ffff:127.0.0.1", "::ffff:7f00:1"})
     EXPECT_TRUE(address(text).is_loopback()) << text;
-  for (const char* text : {"0.0.0.0", "::", "128.0.0.1", "::ffff:0.0.0.0", "10.0.0.1", "::2", "::7f00:1", "fe80::1"})
+  for (const char* text :
+       {"0.0.0.0", "::", "128.0.0.1", "::ffff:0.0.0.0", "10.0.0.1", "::2", "::7f00:1", "fe80::1"})
     EXPECT_FALSE(address(text).is_loopback()) << text;
 }
 
@@ -50,7 +51,8 @@ TEST(Address, Networks) {
   EXPECT_FALSE(parse_network("2001:db8::/33").has(address("2001:db8:8000::1")));
   EXPECT_TRUE(parse_network("::1").has(address("::1")));
   EXPECT_FALSE(parse_network("10.0.0.1").has(address("10.0.0.2")));
-  for (const char* text : {"", "10.0.0.0/33", "10.0.0.0/-1", "10.0.0.0/", "10.0.0.0/8x", "::/129", "proxy", "*"})
+  for (const char* text :
+       {"", "10.0.0.0/33", "10.0.0.0/-1", "10.0.0.0/", "10.0.0.0/8x", "::/129", "proxy", "*"})
     EXPECT_THROW(parse_network(text), Error) << text;
 }
 

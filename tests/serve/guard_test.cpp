@@ -52,9 +52,10 @@ TEST_F(Keyed, OnlyAKeyOpens) {
     EXPECT_EQ(ask_with(client, "authorization:  bearer   " + shop + " \r\n").status, 200);
   }
   for (const std::string& headers :
-       {std::string(), bearer("none"), bearer(""), "Authorization: " + shop + "\r\n", "Authorization: Basic " + shop + "\r\n",
-        bearer(shop.substr(0, shop.size() - 1)), bearer(shop + "x"), "X-API-Key: " + shop + "\r\n",
-        bearer(shop) + bearer(shop), std::string("Authorization: Bearer\r\n")}) {
+       {std::string(), bearer("none"), bearer(""), "Authorization: " + shop + "\r\n",
+        "Authorization: Basic " + shop + "\r\n", bearer(shop.substr(0, shop.size() - 1)), bearer(shop + "x"),
+        "X-API-Key: " + shop + "\r\n", bearer(shop) + bearer(shop),
+        std::string("Authorization: Bearer\r\n")}) {
     Client client(server.port());
     expect_unauthorized(ask_with(client, headers));
     EXPECT_TRUE(client.closed()) << "its body isn't waited for";
@@ -77,7 +78,9 @@ TEST_F(Keyed, WhatIsOpenStaysOpen) {
 TEST_F(Keyed, WithoutAKeyNoBodyIsTaken) {
   TestServer server(options);
   Client client(server.port());
-  client.send("POST /v1/completions HTTP/1.1\r\nHost: localhost\r\nExpect: 100-continue\r\nContent-Length: 4000000\r\n\r\n");
+  client.send(
+      "POST /v1/completions HTTP/1.1\r\nHost: localhost\r\nExpect: 100-continue\r\nContent-Length: "
+      "4000000\r\n\r\n");
   expect_unauthorized(client.response());
 }
 
@@ -156,7 +159,8 @@ TEST(Limited, WithoutKeysAddressesHaveTheLimits) {
   TestServer server(options);
   Client client(server.port());
   const auto status = [&](const std::string& forwarded) {
-    client.post(kChat, ask("hello").dump(), forwarded.empty() ? "" : "X-Forwarded-For: " + forwarded + "\r\n");
+    client.post(kChat, ask("hello").dump(),
+                forwarded.empty() ? "" : "X-Forwarded-For: " + forwarded + "\r\n");
     return client.response().status;
   };
   EXPECT_EQ(status("9.9.9.9"), 200);
@@ -232,8 +236,9 @@ TEST(Pages, PreflightsAreAnsweredForAllowedOnes) {
   TestServer server(options);
   Client client(server.port());
   const auto preflight = [&](const std::string& origin) {
-    client.send("OPTIONS /v1/chat/completions HTTP/1.1\r\nHost: localhost\r\nOrigin: " + origin +
-                "\r\nAccess-Control-Request-Method: POST\r\nAccess-Control-Request-Headers: authorization\r\n\r\n");
+    client.send(
+        "OPTIONS /v1/chat/completions HTTP/1.1\r\nHost: localhost\r\nOrigin: " + origin +
+        "\r\nAccess-Control-Request-Method: POST\r\nAccess-Control-Request-Headers: authorization\r\n\r\n");
     return client.response();
   };
   const Response yes = preflight("https://shop.example");

@@ -13,11 +13,14 @@
 namespace tern {
 namespace {
 
-const std::string kAbc = "sha256:ba7816bf8f01cfea414140de5dae2223b00361a396177a9cb410ff61f20015ad";  // of "abc"
-const std::string kEmpty = "sha256:e3b0c44298fc1c149afbf4c8996fb92427ae41e4649b934ca495991b7852b855";  // of ""
+const std::string kAbc =
+    "sha256:ba7816bf8f01cfea414140de5dae2223b00361a396177a9cb410ff61f20015ad";  // of "abc"
+const std::string kEmpty =
+    "sha256:e3b0c44298fc1c149afbf4c8996fb92427ae41e4649b934ca495991b7852b855";  // of ""
 
 TEST(Keys, AFileHasNamesHashesAndLimits) {
-  const auto keys = parse_keys("# people\n\n  shop  " + kAbc + " requests=60 tokens=9000\r\nlab\t" + kEmpty, "f");
+  const auto keys =
+      parse_keys("# people\n\n  shop  " + kAbc + " requests=60 tokens=9000\r\nlab\t" + kEmpty, "f");
   ASSERT_EQ(keys.size(), 2u);
   EXPECT_EQ(keys[0].id.name, "shop");
   EXPECT_EQ(keys[0].hash, hash_key("abc"));

@@ -12,7 +12,8 @@ namespace tern {
 namespace {
 
 TimePoint at(double seconds) {
-  return TimePoint() + std::chrono::duration_cast<Clock::duration>(std::chrono::duration<double>(1000 + seconds));
+  return TimePoint() +
+         std::chrono::duration_cast<Clock::duration>(std::chrono::duration<double>(1000 + seconds));
 }
 
 TEST(Limits, RatesAreReadAndOthersRefused) {
@@ -31,7 +32,8 @@ TEST(Limits, ABurstOfAMinutesWorthThenOneByOne) {
   EXPECT_NEAR(account.take(at(0.75)), 0.25, 1e-6) << "what was refused wasn't counted";
   EXPECT_EQ(account.take(at(1.001)), 0);
   EXPECT_GT(account.take(at(1.001)), 0.9);
-  for (int i = 0; i < 60; ++i) EXPECT_EQ(account.take(at(1000)), 0) << "no more than a minute's worth is kept";
+  for (int i = 0; i < 60; ++i)
+    EXPECT_EQ(account.take(at(1000)), 0) << "no more than a minute's worth is kept";
   EXPECT_GT(account.take(at(1000)), 0);
 }
 

@@ -34,12 +34,13 @@ TEST(Sources, HostNames) {
 
 TEST(Sources, OnLoopbackHostIsThisMachine) {
   const Sources sources(true, "127.0.0.1", {}, {});
-  for (const char* host : {"localhost", "LOCALHOST:99", "localhost.", "127.0.0.1:8080", "127.0.0.2", "[::1]:8080",
-                           "[0:0::1]", "[::ffff:127.0.0.1]:80", "[::ffff:7f00:1]", "127.0.0.1.", ""}) {
+  for (const char* host :
+       {"localhost", "LOCALHOST:99", "localhost.", "127.0.0.1:8080", "127.0.0.2", "[::1]:8080", "[0:0::1]",
+        "[::ffff:127.0.0.1]:80", "[::ffff:7f00:1]", "127.0.0.1.", ""}) {
     EXPECT_EQ(status(sources, host), 200) << host;
   }
-  for (const char* host : {"evil.example", "localhost.evil.example", "127.0.0.1.evil.example:80", "0.0.0.0:8080",
-                           "[::]", "10.0.0.1", "notlocalhost", "localhost.."}) {
+  for (const char* host : {"evil.example", "localhost.evil.example", "127.0.0.1.evil.example:80",
+                           "0.0.0.0:8080", "[::]", "10.0.0.1", "notlocalhost", "localhost.."}) {
     EXPECT_EQ(status(sources, host), 403) << host;
   }
   EXPECT_EQ(status(sources, "local host"), 400);
@@ -90,16 +91,18 @@ TEST(Sources, AnAllowedOriginIsExactAndGetsItsHeaders) {
   EXPECT_EQ(status(sources, "localhost", "http://shop.example"), 403);
   EXPECT_EQ(status(sources, "localhost", "https://shop.example:8443"), 403);
   EXPECT_EQ(status(sources, "localhost", "https://shop.example.evil.example"), 403);
-  EXPECT_NE(sources.cors("https://shop.example").find("Access-Control-Allow-Origin: https://shop.example\r\n"),
-            std::string::npos);
+  EXPECT_NE(
+      sources.cors("https://shop.example").find("Access-Control-Allow-Origin: https://shop.example\r\n"),
+      std::string::npos);
   for (const char* origin : {"", "null", "https://evil.example", "http://localhost:4000"})
     EXPECT_EQ(sources.cors(origin), "Vary: Origin\r\n") << origin;
   EXPECT_EQ(Sources(true, "localhost", {}, {}).cors("https://shop.example"), "");
 }
 
 TEST(Sources, NoWildcardsNoNullNoPaths) {
-  for (const char* origin : {"*", "null", "", "https://", "shop.example", "https://shop.example/", "https://*.example",
-                             "https://shop.example/x", "://a", "ht tp://a", "https://a b", "https://user@a"}) {
+  for (const char* origin :
+       {"*", "null", "", "https://", "shop.example", "https://shop.example/", "https://*.example",
+        "https://shop.example/x", "://a", "ht tp://a", "https://a b", "https://user@a"}) {
     EXPECT_THROW(parse_allowed_origin(origin), Error) << origin;
   }
   for (const char* host : {"*", "", "https://a", "a:80", "a/b", "*.example.com", "[::1]:80", "a b"})
