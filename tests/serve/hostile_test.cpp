@@ -49,8 +49,8 @@ void leave_at_random(const TestServer& server, Rng& random) {
   Client client(server.port());
   const std::string body = streamed("long");
   const size_t size = random.chance(0.3) ? random.below(body.size()) : body.size();
-  client.send(fmt::format("POST {} HTTP/1.1\r\nHost: localhost\r\nContent-Length: {}\r\n\r\n{}", kChat, body.size(),
-                          body.substr(0, size)));
+  client.send(fmt::format("POST {} HTTP/1.1\r\nHost: localhost\r\nContent-Length: {}\r\n\r\n{}", kChat,
+                          body.size(), body.substr(0, size)));
   std::this_thread::sleep_for(std::chrono::microseconds(random.below(20'000)));
 }
 
@@ -112,8 +112,8 @@ TEST(Hostile, WhoBehavesIsServedBesideAllOthers) {
   const size_t files = open_files();
   std::atomic<bool> done = false;
   std::vector<std::thread> threads;
-  for (const Deed deed : {leave_at_random, never_read, drip_head, drip_body, say_nothing, send_junk, send_too_much,
-                          ask_without_end}) {
+  for (const Deed deed : {leave_at_random, never_read, drip_head, drip_body, say_nothing, send_junk,
+                          send_too_much, ask_without_end}) {
     for (uint64_t t = 0; t < 2; ++t) {
       threads.emplace_back([&server, &done, deed, t] {
         Rng random(t);
@@ -145,7 +145,8 @@ TEST(Hostile, BodiesOnTheirWayHaveALimitTogether) {
   ServeOptions options;
   options.bodies_limit = 100'000;
   TestServer server(options);
-  const std::string head = "POST /v1/completions HTTP/1.1\r\nHost: localhost\r\nContent-Length: 60000\r\n\r\n";
+  const std::string head =
+      "POST /v1/completions HTTP/1.1\r\nHost: localhost\r\nContent-Length: 60000\r\n\r\n";
   Client first(server.port());
   first.send(head + std::string(59'000, ' '));
   std::this_thread::sleep_for(100ms);
