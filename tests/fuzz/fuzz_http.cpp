@@ -1,6 +1,6 @@
-// Any bytes in any cuts into a connection in front of a service and an engine that answers at once: what comes
-// back is whole HTTP responses, and when the client has gone nothing is left. The first byte of an input
-// chooses the server (keys and pages, or neither), the second the cuts.
+// Any bytes in any cuts into a connection in front of a service and an engine that answers at once: what
+// comes back is whole HTTP responses, and when the client has gone nothing is left. The first byte of an
+// input chooses the server (keys and pages, or neither), the second the cuts.
 #include <sys/socket.h>
 #include <unistd.h>
 

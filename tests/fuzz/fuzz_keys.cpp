@@ -25,7 +25,8 @@ void check_keys(std::string_view text) {
     }
   } catch (const Error& error) {
     const std::string_view said = error.what();
-    require(said.starts_with("keys:") && said.size() > 6 && said[5] >= '1' && said[5] <= '9', "the line is told");
+    require(said.starts_with("keys:") && said.size() > 6 && said[5] >= '1' && said[5] <= '9',
+            "the line is told");
     for (const unsigned char c : said) require(c >= 0x20 && c < 0x7f, "nothing of a terminal's is shown");
   }
 }
@@ -40,12 +41,14 @@ void check_names(std::string_view text) {
   require(parse_address(client.text()) == client, "an address reads as itself");
   try {
     const Network network = parse_network(std::string(text));
-    require(network.bits >= 0 && network.bits <= 128 && network.has(network.address), "a network has its address");
+    require(network.bits >= 0 && network.bits <= 128 && network.has(network.address),
+            "a network has its address");
   } catch (const Error&) {
   }
   try {
     const std::string origin = parse_allowed_origin(std::string(text));
-    require(origin.find('*') == std::string::npos && origin.find("://") != std::string::npos, "an origin is one");
+    require(origin.find('*') == std::string::npos && origin.find("://") != std::string::npos,
+            "an origin is one");
   } catch (const Error&) {
   }
 }
