@@ -99,6 +99,10 @@ std::string printable(std::string_view text) {
 }
 
 std::string read_file(const std::string& path) {
+  struct stat status;
+  if (stat(path.c_str(), &status) != 0) fail(ErrorKind::io, "{}: {}", path, std::strerror(errno));
+  // A pipe would give its keys once, and hold up everybody when it is read again.
+  if (!S_ISREG(status.st_mode)) fail(ErrorKind::bad_input, "{}: a key file must be a plain file", path);
   std::ifstream file(path, std::ios::binary);
   if (!file) fail(ErrorKind::io, "{}: {}", path, std::strerror(errno));
   std::string text(kMostBytes + 1, '\0');

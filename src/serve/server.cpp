@@ -25,7 +25,7 @@ using boost::system::error_code;
 
 namespace {
 
-constexpr int kPerClient = 256;     ///< connections of one address from elsewhere
+constexpr size_t kPerClient = 256;  ///< connections of one address from elsewhere
 constexpr size_t kTurnedAway = 64;  ///< connections beyond the most that are told so
 constexpr size_t kOtherFiles = 64;  ///< descriptors for all that is no connection
 
@@ -181,9 +181,10 @@ bool Server::Impl::make_room() {
 }
 
 size_t Server::Impl::most_of(const Address& peer) const {
-  if (is_in(peer, guard.proxies())) return most;
-  const int unset = peer.is_loopback() ? static_cast<int>(most) : kPerClient;
-  return static_cast<size_t>(options.connections_per_client.value_or(unset));
+  constexpr size_t kNoLimit = std::numeric_limits<size_t>::max();
+  if (is_in(peer, guard.proxies())) return kNoLimit;
+  if (options.connections_per_client) return static_cast<size_t>(*options.connections_per_client);
+  return peer.is_loopback() ? kNoLimit : kPerClient;
 }
 
 void Server::Impl::await_signal() {
