@@ -137,6 +137,7 @@ class AnyModel(InBrowser):
             self.ask('slow')
             self.page.wait('document.querySelector(".turn:last-child .prose")?.innerText.includes("word word")')
             self.assertFalse(self.page.evaluate('document.querySelector("#stop").hidden'))
+            self.assertFalse(self.page.evaluate('document.querySelector(".turn:last-child .thinking").open'), 'folded by the answer')
             end()
             self.page.wait('document.querySelector(".turn:last-child .note")?.innerText === "Stopped."')
             self.assertTrue(stub.left.wait(10), 'the server noticed')
@@ -192,8 +193,10 @@ class AnyModel(InBrowser):
             for view in ('chat', 'live'):
                 self.click(f'[data-show={view}]')
                 self.click('#more-button')
-                self.assertLessEqual(self.page.evaluate('document.documentElement.scrollWidth'), 390)
-                self.assertLessEqual(self.page.evaluate(f'document.querySelector(".{view}").scrollWidth'), 390)
+                for box in ('html', f'.{view}', '.scroller', '.composer'):
+                    widths = self.page.evaluate(f'(box => [box.scrollWidth, box.clientWidth])(document.querySelector("{box}"))')
+                    self.assertEqual(*widths, f'{box} of {view} scrolls sideways')
+                    self.assertLessEqual(widths[0], 390)
 
     def test_light_dark_and_the_choice(self):
         brightness = 'parseInt(getComputedStyle(document.body).backgroundColor.match(/[\\d.]+/)[0])'
