@@ -89,8 +89,8 @@ export class HeatMap {
     const line = Math.floor((this.#pointer?.y - EDGE.top) / cell);
     const times = this.#rows[line]?.[column];
     if (times === undefined) {
-      const most = Math.max(...this.#rows.flat());
-      setText(this.#readout, `busiest: ${formatNumber(most)} times the even share`);
+      const most = this.#rows.flat().reduce((a, b) => Math.max(a, b), 0);
+      setText(this.#readout, most > 0 ? `busiest: ${formatNumber(most)} times the even share` : 'no tokens of late');
     } else {
       setText(this.#readout, `layer ${line + 1}, expert ${column}: ${formatNumber((times * 100) / this.#rows[line].length)}%, ${formatNumber(times)} times the even share`);
       context.strokeStyle = this.#canvas.colour('--ink');

@@ -20,7 +20,8 @@ export class LinePlot {
 
   /**
    * spec: {title, unit, most (of the axis, where it is fixed), least (of the axis' end), series: [{label, colour, read(stats)}],
-   * dots: read(answer) of this page's own}. Values that are no finite number are not there.
+   * dots: read(answer) of this page's own}. A value is undefined where the server doesn't know of it, and null
+   * where there was nothing to measure.
    */
   constructor(spec) {
     this.#spec = { dots: () => undefined, ...spec };
@@ -42,10 +43,10 @@ export class LinePlot {
     this.#samples = samples.map(({ s, stats }, i) => ({ s, values: read.map((of) => of(stats, samples, i)) }));
     this.#dots = answers.map(({ s, answer }) => ({ s, value: this.#spec.dots(answer) })).filter((dot) => Number.isFinite(dot.value));
     this.#now = now;
-    const any = this.#samples.some((one) => one.values.some(Number.isFinite));
-    this.element.hidden = !any && this.#dots.length === 0;
+    const known = this.#samples.some((one) => one.values.some((value) => value !== undefined));
+    this.element.hidden = !known && this.#dots.length === 0;
     this.#readouts.forEach((one, i) => {
-      one.node.hidden = i < read.length ? !any : this.#dots.length === 0;
+      one.node.hidden = i < read.length ? !known : this.#dots.length === 0;
     });
     this.#paint();
   }

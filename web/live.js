@@ -27,10 +27,11 @@ const PLOTS = [
 
 /** Of the deadlines that ended in the minute before sample `i`. */
 function onTimeShare(stats, samples, i) {
+  if (!stats.deadlines) return undefined;
   const before = samples.find((one) => samples[i].s - one.s <= 60)?.stats.deadlines;
-  const onTime = stats.deadlines?.on_time - before?.on_time;
-  const ended = onTime + stats.deadlines?.late - before?.late;
-  return ended > 0 ? (100 * onTime) / ended : undefined;
+  const onTime = stats.deadlines.on_time - before?.on_time;
+  const ended = onTime + stats.deadlines.late - before?.late;
+  return ended > 0 ? (100 * onTime) / ended : null;
 }
 
 export class Live {
@@ -41,7 +42,7 @@ export class Live {
   #glance = el('dl', { class: 'glance', hidden: true });
   #stages = el('dl', { class: 'stages' });
   #router = el('p', { class: 'readouts' });
-  #stageCard = el('section', { class: 'plot-card wide', hidden: true }, el('h3', {}, 'Where a step’s time goes ', el('small', {}, 'µs')),
+  #stageCard = el('section', { class: 'plot-card wide', hidden: true }, el('h3', {}, 'Where the time goes ', el('small', {}, 'µs a token')),
                   this.#router, this.#stages);
   #samples = [];
   #answers = [];
@@ -142,7 +143,7 @@ export class Live {
     const rows = Object.entries(stages ?? {}).filter(([, us]) => Number.isFinite(us) && us >= 0);
     const most = Math.max(...rows.map(([, us]) => us), 1e-9);
     this.#stageCard.hidden = rows.length === 0 && !Number.isFinite(router);
-    setText(this.#router, Number.isFinite(router) ? `routing: ${formatNumber(router * 100)}% of a step` : '');
+    setText(this.#router, Number.isFinite(router) ? `routing: ${formatNumber(router * 100)}%` : '');
     this.#stages.replaceChildren(...rows.map(([name, us]) => {
       const bar = el('i', { class: 'bar-of' });
       bar.style.width = `${(100 * us) / most}%`;

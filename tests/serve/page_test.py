@@ -171,7 +171,7 @@ class AnyModel(InBrowser):
 
     def test_plots_show_what_stats_has(self):
         self.open(stub.url, scale=2)
-        self.page.wait('document.querySelectorAll(".plot-card:not([hidden]) .plot").length === 7')
+        self.page.wait('document.querySelectorAll(".plot-card:not([hidden]) .plot").length === 8')
         self.assertEqual(self.page.evaluate('document.querySelector(".plot").width / document.querySelector(".plot").clientWidth'), 2)
         shades = '''new Set(new Uint32Array(document.querySelector(".heat").getContext("2d").getImageData(0, 0, 800, 150).data.buffer)).size'''
         self.page.wait(f'{shades} > 5')
@@ -179,9 +179,13 @@ class AnyModel(InBrowser):
         try:
             stub.stats = {**stub.stats, 'experts': None, 'gbps': None, 'deadlines': {'on_time': 99, 'late': 11}}
             self.page.wait('document.querySelector(".heat").parentElement.hidden')
-            del stub.stats['ttft_ms']
+            stub.stats['ttft_ms'] = {'p50': None, 'p99': None}
             self.page.wait('document.querySelector(".plot-card").innerText.includes("p50 –")')
             self.page.wait('[...document.querySelectorAll(".plot-card")].some((one) => /On time[^]*90/.test(one.innerText))')
+            stub.stats = {'running': 1, 'waiting': 0}
+            self.open(stub.url)
+            self.page.wait('document.querySelector(".plot-card:not([hidden])")')
+            self.assertRegex(self.text('.plot-card:not([hidden])'), r'^Queue requests\s+running 1\s+waiting 0\s*$')
         finally:
             stub.stats = dict(STATS)
 
