@@ -16,11 +16,20 @@ const value = (key, label, colour) => ({ label, colour, read: (stats) => stats[k
 const PLOTS = [
   { title: 'First token', unit: 'ms', series: pair('ttft_ms'), dots: (answer) => answer.measure.firstMs },
   { title: 'Token gaps', unit: 'ms', series: pair('itl_ms'), dots: (answer) => answer.measure.gapP99 },
-  { title: 'Queue', unit: 'requests', least: 2, series: [value('running', 'running', '--p50'), value('waiting', 'waiting', '--p99')] },
-  { title: 'On time', unit: '% of the last minute', most: 100, series: [{ label: '', colour: '--good', read: onTimeShare }],
-    dots: (answer) => (answer.onTime === undefined ? undefined : answer.onTime ? 100 : 0) },
+  {
+    title: 'Queue', unit: 'requests', least: 2,
+    series: [value('running', 'running', '--p50'), value('waiting', 'waiting', '--p99')],
+  },
+  {
+    title: 'On time', unit: '% of the last minute', most: 100,
+    series: [{ label: '', colour: '--good', read: onTimeShare }],
+    dots: (answer) => (answer.onTime === undefined ? undefined : answer.onTime ? 100 : 0),
+  },
   { title: 'Memory read', unit: 'GB/s', series: [value('gbps', '', '--p50')] },
-  { title: 'Speed', unit: 'tokens/s', series: [value('tokens_per_s', 'out', '--p50'), value('prompt_tokens_per_s', 'in', '--p99')] },
+  {
+    title: 'Speed', unit: 'tokens/s',
+    series: [value('tokens_per_s', 'out', '--p50'), value('prompt_tokens_per_s', 'in', '--p99')],
+  },
   { title: 'Wait in the queue', unit: 'ms', series: pair('queue_ms') },
   { title: 'A step', unit: 'ms', series: pair('step_ms') },
 ];
@@ -42,8 +51,13 @@ export class Live {
   #glance = el('dl', { class: 'glance', hidden: true });
   #stages = el('dl', { class: 'stages' });
   #router = el('p', { class: 'readouts' });
-  #stageCard = el('section', { class: 'plot-card wide', hidden: true }, el('h3', {}, 'Where the time goes ', el('small', {}, 'µs a token')),
-                  this.#router, this.#stages);
+  #stageCard = el(
+    'section',
+    { class: 'plot-card wide', hidden: true },
+    el('h3', {}, 'Where the time goes ', el('small', {}, 'µs a token')),
+    this.#router,
+    this.#stages,
+  );
   #samples = [];
   #answers = [];
   #met = false;      // the server told its model since it was last away
@@ -56,7 +70,8 @@ export class Live {
     this.#settings = settings;
     this.#meetModel = meetModel;
     const plots = this.#plots.map((plot) => plot.element);
-    byId('live-hint').before(this.#glance, ...plots.slice(0, 6), this.#heat.element, ...plots.slice(6), this.#stageCard);
+    plots.splice(6, 0, this.#heat.element);
+    byId('live-hint').before(this.#glance, ...plots, this.#stageCard);
   }
 
   /** Looks each second while the page is seen. */
