@@ -1,9 +1,10 @@
 // One answer as it grows: the thinking, which folds itself when the answer begins, the text, and what it took.
-import { el, setText, svg } from './dom.js';
+import { el, setText } from './dom.js';
+import { copyButton, factList, timeline } from './facts.js';
 import { jsonBlock, parseJson, searchCard } from './json_view.js';
 import { GrowingText } from './markdown.js';
 import { Measure } from './measure.js';
-import { count, formatMs, formatNumber } from './numbers.js';
+import { count, formatMs } from './numbers.js';
 
 const CLOSED_BY = { budget: ', closed by the budget', deadline: ', closed for the deadline' };
 
@@ -16,14 +17,30 @@ export class Answer {
   #text = new GrowingText();
   #summary = el('summary');
   #thoughts = document.createTextNode('');
-  #fold = el('details', { class: 'thinking', hidden: true }, this.#summary, el('div', { class: 'thoughts' }, this.#thoughts));
-  #waiting = el('p', { class: 'waiting' }, el('span', { class: 'unseen' }, 'Waiting for the first token'), el('i'), el('i'), el('i'));
+  #fold = el(
+    'details',
+    { class: 'thinking', hidden: true },
+    this.#summary,
+    el('div', { class: 'thoughts' }, this.#thoughts),
+  );
+  #waiting = el(
+    'p',
+    { class: 'waiting' },
+    el('span', { class: 'unseen' }, 'Waiting for the first token'),
+    ...[1, 2, 3].map(() => el('i')),
+  );
   #after = el('div', { class: 'after' });
 
   constructor(deadlineMs) {
     this.measure = new Measure(deadlineMs);
-    this.element = el('article', { class: 'answer', 'aria-busy': 'true', 'aria-label': 'Answer' },
-                      this.#waiting, this.#fold, this.#text.element, this.#after);
+    this.element = el(
+      'article',
+      { class: 'answer', 'aria-busy': 'true', 'aria-label': 'Answer' },
+      this.#waiting,
+      this.#fold,
+      this.#text.element,
+      this.#after,
+    );
     // Whoever opens or closes the thinking by hand has it as they want it.
     this.#summary.addEventListener('click', () => (this.#fold.dataset.byHand = ''));
     this.#eachFrame();
@@ -69,13 +86,14 @@ export class Answer {
 
   finish() {
     this.#end();
-    if (this.#reason === 'length') this.#after.append(el('p', { class: 'note' }, 'Cut: it reached the most tokens there could be.'));
-    this.#after.append(timeline(this.measure), el('div', { class: 'below' }, this.#facts(), this.#copyButton() ?? ''));
+    if (this.#reason === 'length') this.#note('Cut: there could be no more tokens.');
+    const facts = factList(this.measure, this.#tern, this.onTime);
+    this.#after.append(timeline(this.measure), el('div', { class: 'below' }, facts, copyButton(this.#content)));
   }
 
   stop() {
     this.#end();
-    this.#after.append(el('p', { class: 'note' }, 'Stopped.'));
+    this.#note('Stopped.');
   }
 
   /** `notice`: what went wrong, as an element. */
@@ -84,13 +102,19 @@ export class Answer {
     this.#after.append(notice);
   }
 
+  #note(text) {
+    this.#after.append(el('p', { class: 'note' }, text));
+  }
+
   #end() {
     this.measure.finish();
     this.#running = false;
     this.#setFold(false);
     this.#draw();
     const value = parseJson(this.#content);
-    if (value !== undefined) this.#text.element.replaceWith(el('div', { class: 'json-answer' }, searchCard(value), jsonBlock(value)));
+    if (value !== undefined) {
+      this.#text.element.replaceWith(el('div', { class: 'json-answer' }, searchCard(value), jsonBlock(value)));
+    }
     this.element.removeAttribute('aria-busy');
   }
 
@@ -105,9 +129,12 @@ export class Answer {
     if (!this.#fold.hidden) setText(this.#summary, this.#thinkingSummary());
     if (this.#drawn === this.#content) return;
     this.#drawn = this.#content;
-    // JSON under way is no Markdown.
-    if (/^\s*[[{]/.test(this.#content)) this.#text.element.replaceChildren(el('pre', { class: 'json' }, el('code', {}, this.#content)));
-    else this.#text.set(this.#content);
+    if (/^\s*[[{]/.test(this.#content)) {
+      // JSON under way is no Markdown.
+      this.#text.element.replaceChildren(el('pre', { class: 'json' }, el('code', {}, this.#content)));
+    } else {
+      this.#text.set(this.#content);
+    }
   }
 
   #thinkingSummary() {
@@ -116,57 +143,4 @@ export class Answer {
     return `${thinking ? 'Thinking' : 'Thought'} for ${formatMs(thinkingMs)} · ${count(thinkingTokens, 'token')}`
            + (CLOSED_BY[this.#tern?.closed_by] ?? '');
   }
-
-  #facts() {
-    const { firstMs, gapP50, gapP99, tokensPerS, totalMs, thinkingTokens, answerTokens } = this.measure;
-    const facts = [
-      ['first token', formatMs(firstMs)],
-      ['gaps p50 / p99', `${formatMs(gapP50)} / ${formatMs(gapP99)}`],
-      ['tokens/s', formatNumber(tokensPerS)],
-      thinkingTokens ? ['thinking + answer', `${thinkingTokens} + ${answerTokens}`] : ['tokens', `${answerTokens}`],
-      ['whole answer', formatMs(totalMs)],
-    ];
-    const { actual_ms: actual, predicted_ms: predicted } = this.#tern ?? {};
-    if (Number.isFinite(actual)) facts.push(served(actual, predicted));
-    return el('dl', { class: 'facts' }, this.#verdict(), ...facts.map(([name, value]) => fact(name, value)));
-  }
-
-  /** Nothing where the browser gives no clipboard (a page that came over plain HTTP from another machine). */
-  #copyButton() {
-    if (!navigator.clipboard) return null;
-    const copy = async () => {
-      await navigator.clipboard.writeText(this.#content).then(() => setText(node, 'Copied'), () => setText(node, 'Not allowed'));
-      setTimeout(() => setText(node, 'Copy'), 1500);
-    };
-    const node = el('button', { type: 'button', class: 'copy', click: copy }, 'Copy');
-    return node;
-  }
-
-  #verdict() {
-    if (this.onTime === undefined) return null;
-    const promise = this.#tern?.promised === false ? ', not promised' : '';
-    return el('div', { class: this.onTime ? 'verdict good' : 'verdict bad' }, el('dt', {}, `of ${formatMs(this.measure.deadlineMs)}${promise}`),
-              el('dd', {}, this.onTime ? '✓ on time' : '✕ late'));
-  }
-}
-
-const served = (actual, predicted) => Number.isFinite(predicted)
-  ? ['served / predicted', `${formatMs(actual)} / ${formatMs(predicted)}`]
-  : ['in the server', formatMs(actual)];
-
-const fact = (name, value) => el('div', {}, el('dt', {}, name), el('dd', {}, value));
-
-/** Waiting, thinking and answering side by side, and the deadline where it is near enough to be seen. */
-function timeline({ firstMs = 0, answerFirstMs, totalMs, deadlineMs }) {
-  const near = deadlineMs !== undefined && deadlineMs < 3 * totalMs;
-  const scale = 100 / (near ? Math.max(totalMs, deadlineMs) * 1.01 : totalMs);
-  const answerMs = answerFirstMs ?? totalMs;
-  const bar = (from, to, kind) =>
-    svg('rect', { x: `${from * scale}%`, width: `${Math.max(0, to - from) * scale}%`, y: 0, height: 6, class: `part-${kind}` },
-        svg('title', {}, `${kind}: ${formatMs(to - from)}`));
-  return svg('svg', { class: 'timeline', width: '100%', height: 10, role: 'img',
-                      'aria-label': `Waited ${formatMs(firstMs)}, thought ${formatMs(answerMs - firstMs)}, answered ${formatMs(totalMs - answerMs)}` },
-             bar(0, firstMs, 'waiting'), bar(firstMs, answerMs, 'thinking'), bar(answerMs, totalMs, 'answering'),
-             near && svg('rect', { x: `${deadlineMs * scale}%`, width: 2, y: 0, height: 10, class: 'limit' },
-                         svg('title', {}, `deadline: ${formatMs(deadlineMs)}`)));
 }

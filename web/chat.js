@@ -69,19 +69,22 @@ export class Chat {
 
   #fail(turn, error) {
     const failure = error instanceof Failure ? error : new Failure(0, `The page failed: ${error.message}`);
-    turn.answer.fail(failureNotice(failure, {
+    const actions = {
       retry: () => this.#answer(turn, {}),
       tryAnyway: () => this.#answer(turn, { late: 'best_effort' }),
       startAnew: () => this.clear(),
-    }));
+    };
+    turn.answer.fail(failureNotice(failure, actions));
     if (failure.status === 401) this.#settings.askForKey();
   }
 
   /** Turns without an answer are left out: many chat templates want roles to alternate. */
   #messages(last) {
-    const earlier = this.singleTurn ? [] : this.#turns.slice(0, this.#turns.indexOf(last)).filter((turn) => turn.answer.text);
-    return [...earlier.flatMap(({ question, answer }) => [message('user', question), message('assistant', answer.text)]),
-            message('user', last.question)];
+    const before = this.singleTurn ? [] : this.#turns.slice(0, this.#turns.indexOf(last));
+    const messages = before
+      .filter((turn) => turn.answer.text)
+      .flatMap(({ question, answer }) => [message('user', question), message('assistant', answer.text)]);
+    return [...messages, message('user', last.question)];
   }
 
   #setBusy(busy) {

@@ -25,8 +25,14 @@ export class HeatMap {
   #frame = null;
 
   constructor() {
-    this.element = el('section', { class: 'plot-card wide', hidden: true }, el('h3', {}, 'Experts by layer ', el('small', {}, 'share of tokens')),
-                      this.#readout, this.#canvas.node, this.#legend.node);
+    this.element = el(
+      'section',
+      { class: 'plot-card wide', hidden: true },
+      el('h3', {}, 'Experts by layer ', el('small', {}, 'share of tokens')),
+      this.#readout,
+      this.#canvas.node,
+      this.#legend.node,
+    );
   }
 
   /** `experts`: for each MoE layer each expert's share, on any scale; hides itself for anything else. */
@@ -60,7 +66,8 @@ export class HeatMap {
   #axes({ context, width, height }) {
     const last = String(this.#rows.length);
     const left = Math.ceil(context.measureText(last).width) + 8;
-    this.#frame = { left, width: width - left - EDGE.right, cell: this.#cellHeight(), columns: Math.max(...this.#rows.map((row) => row.length)) };
+    const columns = Math.max(...this.#rows.map((row) => row.length));
+    this.#frame = { left, width: width - left - EDGE.right, cell: this.#cellHeight(), columns };
     context.fillStyle = this.#canvas.colour('--faint');
     context.textAlign = 'right';
     const every = Math.ceil(12 / this.#frame.cell);
@@ -70,7 +77,7 @@ export class HeatMap {
     context.textAlign = 'left';
     context.fillText('expert 0', left, height - 6);
     context.textAlign = 'right';
-    context.fillText(String(this.#frame.columns - 1), width - EDGE.right, height - 6);
+    context.fillText(String(columns - 1), width - EDGE.right, height - 6);
   }
 
   #cells({ context }, colours) {
@@ -87,16 +94,27 @@ export class HeatMap {
     const { left, width, cell, columns } = this.#frame;
     const column = Math.floor(((this.#pointer?.x - left) * columns) / width);
     const line = Math.floor((this.#pointer?.y - EDGE.top) / cell);
-    const times = this.#rows[line]?.[column];
-    if (times === undefined) {
-      const most = Math.max(...this.#rows.flat());
-      setText(this.#readout, `busiest: ${formatNumber(most)} times the even share`);
-    } else {
-      setText(this.#readout, `layer ${line + 1}, expert ${column}: ${formatNumber((times * 100) / this.#rows[line].length)}%, ${formatNumber(times)} times the even share`);
+    if (this.#rows[line]?.[column] !== undefined) {
+      setText(this.#readout, this.#cellText(line, column));
       context.strokeStyle = this.#canvas.colour('--ink');
-      context.strokeRect(Math.round(left + (column * width) / columns) - 0.5, EDGE.top + line * cell - 0.5, width / columns, cell);
+      const x = Math.round(left + (column * width) / columns) - 0.5;
+      context.strokeRect(x, EDGE.top + line * cell - 0.5, width / columns, cell);
+    } else {
+      setText(this.#readout, this.#busiestText());
     }
-    this.#canvas.node.setAttribute('aria-label', `${this.#rows.length} layers of ${columns} experts; ${this.#readout.textContent}`);
+    const label = `${this.#rows.length} layers of ${columns} experts; ${this.#readout.textContent}`;
+    this.#canvas.node.setAttribute('aria-label', label);
+  }
+
+  #cellText(line, column) {
+    const times = this.#rows[line][column];
+    const share = formatNumber((times * 100) / this.#rows[line].length);
+    return `layer ${line + 1}, expert ${column}: ${share}%, ${formatNumber(times)} times the even share`;
+  }
+
+  #busiestText() {
+    const most = this.#rows.flat().reduce((a, b) => Math.max(a, b), 0);
+    return most > 0 ? `busiest: ${formatNumber(most)} times the even share` : 'no tokens of late';
   }
 
   #paintLegend(colours) {
@@ -110,8 +128,8 @@ export class HeatMap {
       context.fillRect(left + i * step, 0, step + 0.5, 6);
     });
     context.fillStyle = this.#legend.colour('--faint');
-    for (const [times, text, align] of [[0, 'none', 'left'], [1, 'even', 'center'], [2, '2 ×', 'center'], [MOST, `${MOST} × and more`, 'right']]) {
-      context.textAlign = align;
+    for (const [times, text] of [[0, 'none'], [1, 'even'], [2, '2 ×'], [MOST, `${MOST} × and more`]]) {
+      context.textAlign = times === 0 ? 'left' : times === MOST ? 'right' : 'center';
       context.fillText(text, left + (times / MOST) * step * SHADES, 14);
     }
     this.#legend.node.setAttribute('aria-label', `Colours: none to ${MOST} times the even share and more`);

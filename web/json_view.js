@@ -41,16 +41,20 @@ function group(open, entries, close, indent) {
 }
 
 const INTENTS = { find: 'Find', compare: 'Compare', support: 'Help with', off_topic: 'Not about the shop' };
-const LISTS = [['types', 'what'], ['brands', 'brand'], ['colours', 'colour'], ['materials', 'material'], ['sizes', 'size'],
-               ['audience', 'for'], ['not', 'not'], ['sort', 'by'], ['note', 'note']];
+const LISTS = {
+  types: 'what', brands: 'brand', colours: 'colour', materials: 'material', sizes: 'size', audience: 'for', not: 'not',
+  sort: 'by', note: 'note',
+};
 
 /** An answer of the search task (docs/search.md) in words; undefined for other JSON. */
 export function searchCard(value) {
   if (value === null || typeof value !== 'object' || !Object.hasOwn(INTENTS, value.intent)) return undefined;
-  const rows = LISTS.filter(([key]) => isListed(value[key])).map(([key, name]) => row(name, [value[key]].flat(), key));
+  const listed = Object.entries(LISTS).filter(([key]) => isListed(value[key]));
+  const rows = listed.map(([key, name]) => row(name, [value[key]].flat(), key));
   const price = priceText(value.min, value.max);
   if (price) rows.push(row('price', [price], 'price'));
-  return el('div', { class: 'card' }, el('p', { class: 'card-title' }, INTENTS[value.intent]), el('dl', {}, ...rows.flat()));
+  const title = el('p', { class: 'card-title' }, INTENTS[value.intent]);
+  return el('div', { class: 'card' }, title, el('dl', {}, ...rows.flat()));
 }
 
 const isListed = (value) => [value].flat().every((one) => typeof one === 'string') && [value].flat().length > 0;

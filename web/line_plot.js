@@ -19,8 +19,9 @@ export class LinePlot {
   #frame = { left: 0, width: 1 };
 
   /**
-   * spec: {title, unit, most (of the axis, where it is fixed), least (of the axis' end), series: [{label, colour, read(stats)}],
-   * dots: read(answer) of this page's own}. Values that are no finite number are not there.
+   * spec: {title, unit, most (of the axis, where it is fixed), least (of the axis' end),
+   * series: [{label, colour, read(stats, samples, index)}], dots: read(answer) of this page's own}. A value is undefined
+   * where the server doesn't know of it, and null where there was nothing to measure.
    */
   constructor(spec) {
     this.#spec = { dots: () => undefined, ...spec };
@@ -31,21 +32,26 @@ export class LinePlot {
       swatch.style.color = `var(${mark.colour})`;
       return { value, node: el('span', { class: 'readout' }, swatch, mark.label ? `${mark.label} ` : '', value) };
     });
-    this.element = el('section', { class: 'plot-card', hidden: true },
-                      el('h3', {}, spec.title, ' ', el('small', {}, spec.unit)),
-                      el('p', { class: 'readouts' }, ...this.#readouts.map((one) => one.node), this.#when), this.#canvas.node);
+    this.element = el(
+      'section',
+      { class: 'plot-card', hidden: true },
+      el('h3', {}, spec.title, ' ', el('small', {}, spec.unit)),
+      el('p', { class: 'readouts' }, ...this.#readouts.map((one) => one.node), this.#when),
+      this.#canvas.node,
+    );
   }
 
-  /** `samples`: [{s, stats}], `answers`: [{s, answer}], both by time; `now`: all in seconds. Hides itself where there is nothing. */
+  /** `samples`: [{s, stats}], `answers`: [{s, answer}], by time, in seconds as `now`. Hides itself without any. */
   update(samples, answers, now) {
     const read = this.#spec.series.map((one) => one.read);
     this.#samples = samples.map(({ s, stats }, i) => ({ s, values: read.map((of) => of(stats, samples, i)) }));
-    this.#dots = answers.map(({ s, answer }) => ({ s, value: this.#spec.dots(answer) })).filter((dot) => Number.isFinite(dot.value));
+    const dots = answers.map(({ s, answer }) => ({ s, value: this.#spec.dots(answer) }));
+    this.#dots = dots.filter((dot) => Number.isFinite(dot.value));
     this.#now = now;
-    const any = this.#samples.some((one) => one.values.some(Number.isFinite));
-    this.element.hidden = !any && this.#dots.length === 0;
+    const known = this.#samples.some((one) => one.values.some((value) => value !== undefined));
+    this.element.hidden = !known && this.#dots.length === 0;
     this.#readouts.forEach((one, i) => {
-      one.node.hidden = i < read.length ? !any : this.#dots.length === 0;
+      one.node.hidden = i < read.length ? !known : this.#dots.length === 0;
     });
     this.#paint();
   }
@@ -70,31 +76,31 @@ export class LinePlot {
 
   /** What the readouts show: the sample under the pointer, else the last. */
   #chosen() {
-    const nearest = (list, s) => list.reduce((best, one) => (best && Math.abs(best.s - s) <= Math.abs(one.s - s) ? best : one), undefined);
     if (!this.#pointer) return { sample: this.#samples.at(-1), dot: this.#dots.at(-1) };
     const s = this.#now - SPAN_S * (1 - (this.#pointer.x - this.#frame.left) / this.#frame.width);
-    const sample = nearest(this.#samples, s);
-    const dot = nearest(this.#dots, s);
+    const [sample, dot] = [nearest(this.#samples, s), nearest(this.#dots, s)];
     return { sample, dot, s: (sample ?? dot)?.s };
   }
 
   #read({ sample, dot, s }) {
     const values = [...(sample?.values ?? this.#spec.series.map(() => undefined)), dot?.value];
-    this.#readouts.forEach((one, i) => setText(one.value, formatNumber(values[i] >= 10 ? Math.round(values[i]) : values[i])));
+    const short = (value) => formatNumber(value >= 10 ? Math.round(value) : value);
+    this.#readouts.forEach((one, i) => setText(one.value, short(values[i])));
     setText(this.#when, s === undefined ? '' : `${Math.round(this.#now - s)} s ago`);
   }
 
   #top() {
     if (this.#spec.most) return this.#spec.most;
-    const values = [...this.#samples.flatMap((one) => one.values), ...this.#dots.map((dot) => dot.value)].filter(Number.isFinite);
-    return niceCeiling(Math.max(...values, this.#spec.least ?? 0));
+    const values = [...this.#samples.flatMap((one) => one.values), ...this.#dots.map((dot) => dot.value)];
+    return niceCeiling(Math.max(...values.filter(Number.isFinite), this.#spec.least ?? 0));
   }
 
   #axes({ context, width, height }) {
     const top = this.#top();
     const ticks = [0, top / 2, top].map((value) => ({ value, text: formatNumber(value) }));
     const left = Math.ceil(Math.max(...ticks.map((tick) => context.measureText(tick.text).width))) + 8;
-    this.#frame = { left, width: width - left - EDGE.right, top: EDGE.top, height: height - EDGE.top - EDGE.bottom, most: top };
+    const [plotWidth, plotHeight] = [width - left - EDGE.right, height - EDGE.top - EDGE.bottom];
+    this.#frame = { left, width: plotWidth, top: EDGE.top, height: plotHeight, most: top };
     const [line, faint] = [this.#canvas.colour('--line'), this.#canvas.colour('--faint')];
     context.textAlign = 'right';
     for (const tick of ticks) {
@@ -131,7 +137,8 @@ export class LinePlot {
     }
     context.stroke();
     const last = this.#samples.at(-1);
-    if (last && Number.isFinite(last.values[index])) disc(context, this.#x(last.s), this.#y(last.values[index]), 2.5).fill();
+    if (!Number.isFinite(last?.values[index])) return;
+    disc(context, this.#x(last.s), this.#y(last.values[index]), 2.5).fill();
   }
 
   #rings({ context }) {
@@ -148,6 +155,12 @@ export class LinePlot {
     const last = this.#readouts.filter((one) => !one.node.hidden).map((one) => one.node.textContent.trim());
     this.#canvas.node.setAttribute('aria-label', `${this.#spec.title}, ${this.#spec.unit}: ${last.join(', ')}`);
   }
+}
+
+/** The one of a list of {s} that is nearest to a time. */
+function nearest(list, s) {
+  const closer = (best, one) => (Math.abs(best.s - s) <= Math.abs(one.s - s) ? best : one);
+  return list.length > 0 ? list.reduce(closer) : undefined;
 }
 
 function disc(context, x, y, radius) {

@@ -16,21 +16,31 @@ const value = (key, label, colour) => ({ label, colour, read: (stats) => stats[k
 const PLOTS = [
   { title: 'First token', unit: 'ms', series: pair('ttft_ms'), dots: (answer) => answer.measure.firstMs },
   { title: 'Token gaps', unit: 'ms', series: pair('itl_ms'), dots: (answer) => answer.measure.gapP99 },
-  { title: 'Queue', unit: 'requests', least: 2, series: [value('running', 'running', '--p50'), value('waiting', 'waiting', '--p99')] },
-  { title: 'On time', unit: '% of the last minute', most: 100, series: [{ label: '', colour: '--good', read: onTimeShare }],
-    dots: (answer) => (answer.onTime === undefined ? undefined : answer.onTime ? 100 : 0) },
+  {
+    title: 'Queue', unit: 'requests', least: 2,
+    series: [value('running', 'running', '--p50'), value('waiting', 'waiting', '--p99')],
+  },
+  {
+    title: 'On time', unit: '% of the last minute', most: 100,
+    series: [{ label: '', colour: '--good', read: onTimeShare }],
+    dots: (answer) => (answer.onTime === undefined ? undefined : answer.onTime ? 100 : 0),
+  },
   { title: 'Memory read', unit: 'GB/s', series: [value('gbps', '', '--p50')] },
-  { title: 'Speed', unit: 'tokens/s', series: [value('tokens_per_s', 'out', '--p50'), value('prompt_tokens_per_s', 'in', '--p99')] },
+  {
+    title: 'Speed', unit: 'tokens/s',
+    series: [value('tokens_per_s', 'out', '--p50'), value('prompt_tokens_per_s', 'in', '--p99')],
+  },
   { title: 'Wait in the queue', unit: 'ms', series: pair('queue_ms') },
   { title: 'A step', unit: 'ms', series: pair('step_ms') },
 ];
 
 /** Of the deadlines that ended in the minute before sample `i`. */
 function onTimeShare(stats, samples, i) {
+  if (!stats.deadlines) return undefined;
   const before = samples.find((one) => samples[i].s - one.s <= 60)?.stats.deadlines;
-  const onTime = stats.deadlines?.on_time - before?.on_time;
-  const ended = onTime + stats.deadlines?.late - before?.late;
-  return ended > 0 ? (100 * onTime) / ended : undefined;
+  const onTime = stats.deadlines.on_time - before?.on_time;
+  const ended = onTime + stats.deadlines.late - before?.late;
+  return ended > 0 ? (100 * onTime) / ended : null;
 }
 
 export class Live {
@@ -41,8 +51,13 @@ export class Live {
   #glance = el('dl', { class: 'glance', hidden: true });
   #stages = el('dl', { class: 'stages' });
   #router = el('p', { class: 'readouts' });
-  #stageCard = el('section', { class: 'plot-card wide', hidden: true }, el('h3', {}, 'Where a step’s time goes ', el('small', {}, 'µs')),
-                  this.#router, this.#stages);
+  #stageCard = el(
+    'section',
+    { class: 'plot-card wide', hidden: true },
+    el('h3', {}, 'Where the time goes ', el('small', {}, 'µs a token')),
+    this.#router,
+    this.#stages,
+  );
   #samples = [];
   #answers = [];
   #met = false;      // the server told its model since it was last away
@@ -55,7 +70,8 @@ export class Live {
     this.#settings = settings;
     this.#meetModel = meetModel;
     const plots = this.#plots.map((plot) => plot.element);
-    byId('live-hint').before(this.#glance, ...plots.slice(0, 6), this.#heat.element, ...plots.slice(6), this.#stageCard);
+    plots.splice(6, 0, this.#heat.element);
+    byId('live-hint').before(this.#glance, ...plots, this.#stageCard);
   }
 
   /** Looks each second while the page is seen. */
@@ -142,7 +158,7 @@ export class Live {
     const rows = Object.entries(stages ?? {}).filter(([, us]) => Number.isFinite(us) && us >= 0);
     const most = Math.max(...rows.map(([, us]) => us), 1e-9);
     this.#stageCard.hidden = rows.length === 0 && !Number.isFinite(router);
-    setText(this.#router, Number.isFinite(router) ? `routing: ${formatNumber(router * 100)}% of a step` : '');
+    setText(this.#router, Number.isFinite(router) ? `routing: ${formatNumber(router * 100)}%` : '');
     this.#stages.replaceChildren(...rows.map(([name, us]) => {
       const bar = el('i', { class: 'bar-of' });
       bar.style.width = `${(100 * us) / most}%`;

@@ -51,7 +51,7 @@ export function renderBlock(source) {
   const heading = HEADING.exec(lines[0]);
   if (heading) return el(`h${Math.min(6, heading[1].length + 2)}`, {}, ...inline(heading[2]));
   if (RULE.test(lines[0])) return el('hr');
-  if (QUOTE.test(lines[0])) return el('blockquote', {}, ...inline(lines.map((line) => line.replace(QUOTE, '')).join('\n')));
+  if (QUOTE.test(lines[0])) return el('blockquote', {}, ...inline(source.replace(/^ {0,3}>\s?/gm, '')));
   if (ITEM.test(lines[0])) return list(lines);
   return el('p', {}, ...inline(source));
 }

@@ -29,7 +29,8 @@ export function failureNotice(failure, actions) {
 function kindOf(failure, { retry, tryAnyway, startAnew }) {
   const again = () => retryButton(failure.retryMs ?? 0, retry);
   if (failure.code === 'deadline_infeasible') {
-    return { title: 'This deadline can’t be promised right now.', buttons: [again(), button('Try anyway', tryAnyway)] };
+    const buttons = [again(), button('Try anyway', tryAnyway)];
+    return { title: 'This deadline can’t be promised right now.', buttons };
   }
   if (failure.status === 429) return { title: 'The server is busy.', buttons: [again()] };
   if (failure.status === 401) return { title: 'This server asks for an API key.', buttons: [again()] };

@@ -51,7 +51,10 @@ export class Settings {
   /** The fields of a request that stand for what is set; what is not set stays the server's. */
   fields() {
     const fields = {};
-    if (this.deadlineMs !== undefined) Object.assign(fields, { deadline_ms: this.deadlineMs, late: byId('late').value });
+    if (this.deadlineMs !== undefined) {
+      fields.deadline_ms = this.deadlineMs;
+      fields.late = byId('late').value;
+    }
     if (this.budget === 0) fields.reasoning_effort = 'none';
     else if (this.budget !== undefined) fields.thinking_budget_tokens = this.budget;
     if (this.temperature !== undefined) fields.temperature = this.temperature;

@@ -9,6 +9,7 @@
   FILE(canvas, js, TERN_SCRIPT)                 \
   FILE(chat, js, TERN_SCRIPT)                   \
   FILE(dom, js, TERN_SCRIPT)                    \
+  FILE(facts, js, TERN_SCRIPT)                  \
   FILE(heat_map, js, TERN_SCRIPT)               \
   FILE(json_view, js, TERN_SCRIPT)              \
   FILE(line_plot, js, TERN_SCRIPT)              \

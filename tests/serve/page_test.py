@@ -137,6 +137,7 @@ class AnyModel(InBrowser):
             self.ask('slow')
             self.page.wait('document.querySelector(".turn:last-child .prose")?.innerText.includes("word word")')
             self.assertFalse(self.page.evaluate('document.querySelector("#stop").hidden'))
+            self.assertFalse(self.page.evaluate('document.querySelector(".turn:last-child .thinking").open'), 'folded by the answer')
             end()
             self.page.wait('document.querySelector(".turn:last-child .note")?.innerText === "Stopped."')
             self.assertTrue(stub.left.wait(10), 'the server noticed')
@@ -170,7 +171,7 @@ class AnyModel(InBrowser):
 
     def test_plots_show_what_stats_has(self):
         self.open(stub.url, scale=2)
-        self.page.wait('document.querySelectorAll(".plot-card:not([hidden]) .plot").length === 7')
+        self.page.wait('document.querySelectorAll(".plot-card:not([hidden]) .plot").length === 8')
         self.assertEqual(self.page.evaluate('document.querySelector(".plot").width / document.querySelector(".plot").clientWidth'), 2)
         shades = '''new Set(new Uint32Array(document.querySelector(".heat").getContext("2d").getImageData(0, 0, 800, 150).data.buffer)).size'''
         self.page.wait(f'{shades} > 5')
@@ -178,9 +179,13 @@ class AnyModel(InBrowser):
         try:
             stub.stats = {**stub.stats, 'experts': None, 'gbps': None, 'deadlines': {'on_time': 99, 'late': 11}}
             self.page.wait('document.querySelector(".heat").parentElement.hidden')
-            del stub.stats['ttft_ms']
+            stub.stats['ttft_ms'] = {'p50': None, 'p99': None}
             self.page.wait('document.querySelector(".plot-card").innerText.includes("p50 –")')
             self.page.wait('[...document.querySelectorAll(".plot-card")].some((one) => /On time[^]*90/.test(one.innerText))')
+            stub.stats = {'running': 1, 'waiting': 0}
+            self.open(stub.url)
+            self.page.wait('document.querySelector(".plot-card:not([hidden])")')
+            self.assertRegex(self.text('.plot-card:not([hidden])'), r'^Queue requests\s+running 1\s+waiting 0\s*$')
         finally:
             stub.stats = dict(STATS)
 
@@ -192,8 +197,10 @@ class AnyModel(InBrowser):
             for view in ('chat', 'live'):
                 self.click(f'[data-show={view}]')
                 self.click('#more-button')
-                self.assertLessEqual(self.page.evaluate('document.documentElement.scrollWidth'), 390)
-                self.assertLessEqual(self.page.evaluate(f'document.querySelector(".{view}").scrollWidth'), 390)
+                for box in ('html', f'.{view}', '.scroller', '.composer'):
+                    widths = self.page.evaluate(f'(box => [box.scrollWidth, box.clientWidth])(document.querySelector("{box}"))')
+                    self.assertEqual(*widths, f'{box} of {view} scrolls sideways')
+                    self.assertLessEqual(widths[0], 390)
 
     def test_light_dark_and_the_choice(self):
         brightness = 'parseInt(getComputedStyle(document.body).backgroundColor.match(/[\\d.]+/)[0])'
