@@ -17,6 +17,7 @@ int run_client(const Settings& settings, const std::string& url, int table_file)
   options.request.model = "tern";
   options.request.think = false;
   options.request.max_tokens = settings.tokens;
+  if (settings.deadline_ms > 0) options.request.deadline_ms = {settings.deadline_ms, settings.deadline_ms};
   options.duration_s = 0;
   options.trace.resize(settings.streams);
   for (int i = 0; i < settings.streams; ++i) {

@@ -20,7 +20,8 @@ struct Settings {
   int period_us = 20'000;       ///< between two tokens of a stream
   bool staggered = false;       ///< streams' tokens come one after another, spread over the period; else in
                                 ///< one step
-  double ramp_s = 4;            ///< over which the streams begin
+  double ramp_s = 4;   ///< over which the streams begin
+  int deadline_ms = 0;  ///< of every request, far beyond its end: what promises cost; 0: none
 };
 
 /// When each token was chosen, in nanoseconds of the monotonic clock that both processes share: the server's

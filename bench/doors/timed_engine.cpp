@@ -55,6 +55,7 @@ struct Engine::Impl {
   void give(Stream& stream, int64_t chosen);
   void finish(Stream& stream, FinishReason reason);
   TimePoint first_due(int number) const;
+  void line_up(Stream stream);
 
   const Tokenizer tokenizer;
   const ChatFormat format{tokenizer};
@@ -68,25 +69,32 @@ struct Engine::Impl {
   bool stopping = false;
   RequestId last_id = 0;
   int open = 0;
-  std::deque<Stream> streams;  ///< the one that is due next first: all have one period
+  std::deque<Stream> streams;  ///< the one that is due next first
   std::thread thread;
 };
 
-/// Steps are at multiples of the period; staggered streams have their own place between two.
+/// The next one. Steps are at multiples of the period; staggered streams have their own place between two, on
+/// a grid of a tenth of a millisecond, so that the stand-in's own timer costs little beside the doors.
 TimePoint Engine::Impl::first_due(int number) const {
   const auto share = the_settings->staggered ? static_cast<double>(number) / the_settings->streams : 0;
-  const auto phase = std::chrono::duration_cast<Clock::duration>(period * share);
+  constexpr Clock::duration kGrid = std::chrono::microseconds(100);
+  const auto phase = std::chrono::duration_cast<Clock::duration>(period * share) / kGrid * kGrid;
   const auto now = Clock::now().time_since_epoch();
-  return TimePoint(now / period * period + period + phase);
+  const auto due = now / period * period + phase;
+  return TimePoint(due > now ? due : due + period);
+}
+
+void Engine::Impl::line_up(Stream stream) {
+  const auto behind = std::upper_bound(streams.begin(), streams.end(), stream.due,
+                                       [](TimePoint due, const Stream& other) { return due < other.due; });
+  streams.insert(behind, std::move(stream));
 }
 
 void Engine::Impl::take_mail() {
   const std::lock_guard lock(mutex);
   for (Stream& stream : inbox) {
     stream.due = first_due(stream.number);
-    const auto behind = std::upper_bound(streams.begin(), streams.end(), stream.due,
-                                         [](TimePoint due, const Stream& other) { return due < other.due; });
-    streams.insert(behind, std::move(stream));
+    line_up(std::move(stream));
   }
   inbox.clear();
   std::erase_if(streams, [this](Stream& stream) {
@@ -118,7 +126,7 @@ void Engine::Impl::loop() {
       streams.pop_front();
       give(stream, chosen);
       stream.due += period;
-      if (stream.given < stream.tokens) streams.push_back(std::move(stream));
+      if (stream.given < stream.tokens) line_up(std::move(stream));
     }
   }
   for (Stream& stream : streams) finish(stream, FinishReason::cancelled);

@@ -98,7 +98,10 @@ struct LogScale {
   double share(double seconds) const {
     return std::clamp((std::log10(std::max(seconds * 1e3, 1e-3)) - low) / (high - low), 0.0, 1.0);
   }
-  std::string name(double power) const { return fmt::format("{:g} ms", std::pow(10, power)); }
+  static std::string name(double power) {
+    return power < 3 ? fmt::format("{:g} ms", std::pow(10, power))
+                     : fmt::format("{:g} s", std::pow(10, power - 3));
+  }
 };
 
 struct Box {
@@ -170,7 +173,7 @@ std::string shares_plot(const LoadReport& report, const Box& box) {
     const double x = box.x((power - scale.low) / (scale.high - scale.low));
     out += rule(x, box.top, x, box.bottom) + words(x, box.bottom + 18, "middle", scale.name(power), "soft");
   }
-  for (const double share : {0.0, 0.25, 0.5, 0.75, 0.95, 1.0}) {
+  for (const double share : {0.0, 0.25, 0.5, 0.75, 1.0}) {
     out += rule(box.left, box.y(share), box.right, box.y(share)) +
            words(box.left - 6, box.y(share) + 4, "end", fmt::format("{:.0f}%", share * 100), "soft");
   }
@@ -204,8 +207,8 @@ std::string bar(double x, double y, double width, double height, const char* col
 }  // namespace
 
 std::string plot_svg(const LoadReport& report, const std::string& title) {
-  return open_svg(660, title) + requests_plot(report, {76, 740, 70, 330}) +
-         shares_plot(report, {76, 740, 420, 600}) + "</svg>\n";
+  return open_svg(660, title) + requests_plot(report, {76, 730, 70, 330}) +
+         shares_plot(report, {76, 730, 420, 600}) + "</svg>\n";
 }
 
 std::string plot_svg(const std::vector<SweepCell>& cells, const std::string& title) {
