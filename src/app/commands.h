@@ -21,6 +21,7 @@ void add_quantize(CLI::App& app);
 void add_eval(CLI::App& app);
 void add_load(CLI::App& app);
 void add_train(CLI::App& app);
+void add_keys(CLI::App& app);
 void add_tokenize(CLI::App& app);  // and detokenize
 
 /// What every command that loads a model takes.
@@ -33,6 +34,10 @@ struct ModelArguments {
   void add_to(CLI::App& command);
   GgufFile open() const;
   void apply(EngineOptions& options) const;
+  /// Where to keep what is known of the model on this machine: the model's path, or its name in the cache
+  /// folder (XDG_CACHE_HOME, ~/.cache) where the model is embedded or its folder can't be written, with
+  /// `ending`. Empty where there is no such place.
+  std::string beside(const std::string& ending) const;
   /// The name to show: the file's without folder and ending, or "tern-search".
   std::string name() const;
 };

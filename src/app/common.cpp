@@ -1,5 +1,8 @@
+#include <unistd.h>
+
 #include <cctype>
 #include <charconv>
+#include <cstdlib>
 #include <filesystem>
 
 #include "app/commands.h"
@@ -42,6 +45,20 @@ std::string ModelArguments::name() const {
   if (path.empty()) return "tern-search";
   if (!is_hf_folder(path)) return std::filesystem::path(path).stem().string();
   return std::filesystem::weakly_canonical(path + "/config.json").parent_path().filename().string();
+}
+
+std::string ModelArguments::beside(const std::string& ending) const {
+  namespace fs = std::filesystem;
+  const fs::path model = fs::path(path).lexically_normal();
+  const fs::path folder = model.has_parent_path() ? model.parent_path() : fs::path(".");
+  if (!path.empty() && !is_hf_folder(path) && ::access(folder.c_str(), W_OK) == 0) return path + ending;
+  const char* cache = std::getenv("XDG_CACHE_HOME");
+  const char* home = std::getenv("HOME");
+  if (!(cache && *cache) && !(home && *home)) return {};
+  const fs::path kept = (cache && *cache ? fs::path(cache) : fs::path(home) / ".cache") / "tern";
+  std::error_code failed;
+  fs::create_directories(kept, failed);
+  return failed ? std::string() : (kept / (name() + ending)).string();
 }
 
 uint64_t parse_size(const std::string& text) {

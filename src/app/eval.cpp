@@ -9,6 +9,7 @@
 #include "base/atomic_file.h"
 #include "base/error.h"
 #include "base/progress.h"
+#include "measure/eval_deadline.h"
 #include "measure/eval_search.h"
 #include "tasks/search/examples_io.h"
 #include "tasks/search/world.h"
@@ -20,6 +21,7 @@ struct EvalArguments {
   ModelArguments model;
   SearchEvalOptions options;
   std::string split = "dev", noise = "0..3", think = "on", data, exported;
+  std::vector<double> deadlines;
   bool json = false;
 };
 
@@ -70,11 +72,37 @@ void show(Progress& bar, const SearchProgress& at) {
                                      judging ? "judged" : "answered"));
 }
 
+template <typename Report>
+void print(const Report& report, bool json) {
+  fmt::print("{}", json ? to_json(report).dump(2) + "\n" : to_text(report));
+}
+
+/// One query at a time on an engine that knows how fast it is. Queries that begin alike share nothing: each
+/// would be faster than the one before.
+void evaluate_by_deadline(const EvalArguments& arguments) {
+  EngineOptions engine_options;
+  engine_options.parallel = 1;
+  engine_options.calibration_s = 1;
+  engine_options.share_prefixes = false;
+  arguments.model.apply(engine_options);
+  const GgufFile file = arguments.model.open();
+  Engine engine(file, engine_options);
+  Progress progress("eval search");
+  DeadlineEvalOptions options;
+  options.queries = arguments.options;
+  options.deadlines_ms = arguments.deadlines;
+  const auto show_share = [&](double share) { progress.update(share, "by deadline"); };
+  const DeadlineReport report = evaluate_deadlines(engine, search::World(), options, show_share);
+  progress.finish();
+  print(report, arguments.json);
+}
+
 void evaluate(EvalArguments& arguments) {
   SearchEvalOptions& options = arguments.options;
   options.split = arguments.split == "test" ? search::Split::test : search::Split::dev;
   options.noise = parse_noise(arguments.noise);
   options.thinking = arguments.think == "off" ? Thinking::off : Thinking::on;
+  if (!arguments.deadlines.empty()) return evaluate_by_deadline(arguments);
 
   std::optional<AtomicFile> exported = open_export(arguments.exported);
   const search::World world;
@@ -96,11 +124,7 @@ void evaluate(EvalArguments& arguments) {
                                               [&](const SearchProgress& at) { show(progress, at); });
   progress.finish();
   if (exported) export_answers(*exported, report);
-  if (arguments.json) {
-    fmt::print("{}\n", to_json(report).dump(2));
-  } else {
-    fmt::print("{}", to_text(report));
-  }
+  print(report, arguments.json);
 }
 
 }  // namespace
@@ -128,22 +152,34 @@ void add_eval(CLI::App& app) {
                                         "Noise operators in a query: a level from 0 to 4, or a range")
                            ->check(readable_by(parse_noise))
                            ->capture_default_str();
-  search->add_option("--think", arguments->think, "Let the model think first")
-      ->check(CLI::IsMember({"on", "off"}))
-      ->capture_default_str();
-  search
-      ->add_option("--data", arguments->data,
-                   "Take the examples from this JSON-lines file, as --export writes")
-      ->excludes(split)
-      ->excludes(count)
-      ->excludes(noise);
-  search->add_option("--export", arguments->exported,
-                     "Write every example with the model's answer to this JSON-lines file");
+  CLI::Option* think = search->add_option("--think", arguments->think, "Let the model think first")
+                           ->check(CLI::IsMember({"on", "off"}))
+                           ->capture_default_str();
+  CLI::Option* deadline =
+      search
+          ->add_option(
+              "--deadline", arguments->deadlines,
+              "Right answers by deadlines in milliseconds, such as 10,20,40,80,160: thinking closed in "
+              "time, beside no thinking, the best fixed budget and truncation")
+          ->delimiter(',')
+          ->check(CLI::Range(1.0, 600'000.0))
+          ->excludes(think);
+  CLI::Option* data = search
+                          ->add_option("--data", arguments->data,
+                                       "Take the examples from this JSON-lines file, as --export writes")
+                          ->excludes(split)
+                          ->excludes(count)
+                          ->excludes(noise);
+  deadline->excludes(data);
+  CLI::Option* exported = search->add_option(
+      "--export", arguments->exported, "Write every example with the model's answer to this JSON-lines file");
+  deadline->excludes(exported);
   search->add_flag("--json", arguments->json, "Print one JSON object");
   search->footer(R"(Examples:
   tern eval search                                       500 dev queries with the embedded model
   tern eval search --split test --n 2000 --json
   tern eval search -m runs/search/model.gguf --noise 3 --think off
+  tern eval search --deadline 10,20,40,80,160            what a deadline costs in accuracy
   tern eval search --export answers.jsonl                to look at the mistakes; --data reads such files)");
   search->callback([arguments] { evaluate(*arguments); });
 }

@@ -23,6 +23,7 @@ constexpr const char* kFooter = R"(Examples:
   tern run "chep red sneakrs undr 60"          ask the embedded model
   tern run                                     chat with it
   tern serve --port 8080                       OpenAI API on http://127.0.0.1:8080/v1
+  tern keys new shop --append keys             an API key for `tern serve --api-keys keys`
   tern render -m model.gguf < request.json     the prompt that a chat request becomes
   tern inspect model.gguf                      what is in a file, and the memory it will take
   tern convert FOLDER model.gguf               a Hugging Face folder as one GGUF file
@@ -51,6 +52,7 @@ int main(int argc, char** argv) {
   app::add_eval(app);
   app::add_load(app);
   app::add_train(app);
+  app::add_keys(app);
   app::add_tokenize(app);
   try {
     app.parse(argc, argv);

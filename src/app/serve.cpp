@@ -6,6 +6,8 @@
 #include <fmt/format.h>
 
 #include "app/commands.h"
+#include "app/serve_limits.h"
+#include "app/version.h"  // written by the build
 #include "measure/inspect.h"
 #include "model/cache.h"
 
@@ -18,6 +20,8 @@ struct ServeArguments {
   EngineOptions engine;
   std::string alias;
   std::string cache_memory;
+  bool keep_pace = true;
+  std::string effort_budgets;
 };
 
 /// What only the model makes impossible. Throws CLI::ValidationError that names the option.
@@ -38,16 +42,25 @@ void check_fits(const Inspection& model, const EngineOptions& options) {
 void serve(ServeArguments& arguments) {
   arguments.model.apply(arguments.engine);
   if (!arguments.cache_memory.empty()) arguments.engine.cache_bytes = parse_size(arguments.cache_memory);
+  arguments.serve.efforts = parse_effort_budgets(arguments.effort_budgets);
   arguments.serve.alias = arguments.alias.empty() ? arguments.model.name() : arguments.alias;
+  arguments.serve.version = TERN_VERSION;
   arguments.serve.handle_signals = true;
+  raise_file_limit();
+  Server::check(arguments.serve);  // before a minute goes by for the model
 
   const GgufFile file = arguments.model.open();
   if (arguments.engine.context > 0 || arguments.engine.cache_bytes > 0)
     check_fits(inspect(file), arguments.engine);
+  if (arguments.keep_pace) arguments.engine.pace_file = arguments.model.beside(".pace.json");
   Engine engine(file, arguments.engine);
+  if (!engine.warning().empty())
+    fmt::print(stderr, "tern: warning: {}; what steps take was measured anew\n", engine.warning());
   Server server(engine, arguments.serve);
   fmt::print(stderr, "tern: {} on {}/v1, {} tokens of context, {} streams at once\n", arguments.serve.alias,
              server.url(), engine.context(), arguments.engine.parallel);
+  if (const std::string warning = server.guard().warning(); !warning.empty())
+    fmt::print(stderr, "tern: warning: {}\n", warning);
   server.run();
 }
 
@@ -57,7 +70,10 @@ void add_serve(CLI::App& app) {
   CLI::App* command = app.add_subcommand("serve", "Serve a model over the OpenAI API");
   auto arguments = std::make_shared<ServeArguments>();
   arguments->model.add_to(*command);
-  command->add_option("--host", arguments->serve.host, "Address to listen on")->capture_default_str();
+  command
+      ->add_option("--host", arguments->serve.host,
+                   "Address to listen on; one that other machines reach needs --api-keys")
+      ->capture_default_str();
   command->add_option("--port", arguments->serve.port, "Port to listen on (0: any free one, printed)")
       ->check(CLI::Range(0, 65535))
       ->capture_default_str();
@@ -76,6 +92,11 @@ void add_serve(CLI::App& app) {
                    "Seconds at start for measuring what steps take; deadlines need it")
       ->check(CLI::Range(0.0, 600.0))
       ->capture_default_str();
+  command->add_flag("!--no-pace-file", arguments->keep_pace,
+                    "Keep nothing of what steps take: by default it is kept in MODEL.pace.json, or in "
+                    "~/.cache/tern, so that the next start calibrates faster");
+  command->add_flag("!--no-prefix-cache", arguments->engine.share_prefixes,
+                    "Compute every prompt whole, also where it begins as an earlier one");
   command
       ->add_option_function<double>(
           "--longest-gap", [arguments](double ms) { arguments->engine.longest_gap = ms / 1000; },
@@ -86,13 +107,27 @@ void add_serve(CLI::App& app) {
       ->add_option("--cache-mem", arguments->cache_memory,
                    "Memory for the cache, e.g. 512M (default: parallel x ctx)")
       ->check(readable_by(parse_size));
+  add_guard_options(*command, arguments->serve);
+  command
+      ->add_option(
+          "--effort-budgets", arguments->effort_budgets,
+          "Tokens of thinking that a request's reasoning_effort is worth, e.g. "
+          "low=256,medium=1024,high=none (default: for tern's own models minimal=8,low=16,medium=48, "
+          "for others minimal=256,low=1024,medium=4096,high=16384; the rest none)")
+      ->check(readable_by([](const std::string& text) { return parse_effort_budgets(text); }));
+  command
+      ->add_option(
+          "--max-thinking", arguments->serve.max_thinking,
+          "Tokens of thinking that no request may exceed, whatever it asks for (default: no such limit)")
+      ->check(CLI::NonNegativeNumber);
   command->footer(R"(Examples:
   tern serve                                          the embedded model on http://127.0.0.1:8080/v1
   tern serve -m model.gguf --port 9000 --parallel 16
+  tern keys new shop --append keys && tern serve --host 0.0.0.0 --api-keys keys --rate-limit 600/min
   curl -N http://127.0.0.1:8080/v1/chat/completions -H 'Content-Type: application/json' \
        -d '{"stream":true,"messages":[{"role":"user","content":"chep red sneakrs undr 60"}]}'
 
-SIGTERM finishes the running streams and exits 0; a second one ends at once.)");
+SIGTERM finishes the running streams and exits 0; a second one ends at once. SIGHUP reads the key file again.)");
   command->callback([arguments] { serve(*arguments); });
 }
 

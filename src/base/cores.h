@@ -15,4 +15,7 @@ int usable_cores();
 /// there is no limit.
 std::optional<double> cgroup_cpu_quota(const std::string& root, const std::string& memberships);
 
+/// The processor's name as /proc/cpuinfo has it; empty where it says none.
+std::string processor_name();
+
 }  // namespace tern

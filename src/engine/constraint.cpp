@@ -7,8 +7,10 @@
 namespace tern {
 
 ThinkingBudget::ThinkingBudget(const ReasoningFormat& format, const ReasoningSplit& split,
-                               std::optional<int> budget)
-    : format_(format), split_(split), budget_(budget) {
+                               std::optional<int> budget, const std::vector<int32_t>& line)
+    : format_(format), split_(split), budget_(budget), closing_(line), line_(line.size()) {
+  closing_.insert(closing_.end(), format.closing.begin(), format.closing.end());
+
   if (budget && *budget < 0)
     fail(ErrorKind::bad_input, "thinking_budget: expected 0 or more tokens, found {}", *budget);
   if (budget && format.closing.empty())
@@ -18,8 +20,8 @@ ThinkingBudget::ThinkingBudget(const ReasoningFormat& format, const ReasoningSpl
 
 std::optional<int32_t> ThinkingBudget::forced() const {
   const bool spent = split_.thinking() && (asked_ || (budget_ && split_.thought() >= *budget_));
-  if (closed_ == 0 && !spent) return std::nullopt;
-  return format_.closing[closed_];
+  if (!next_ && !spent) return std::nullopt;
+  return closing_[next_.value_or(split_.thought() > 0 ? 0 : line_)];
 }
 
 void ThinkingBudget::mask(std::span<float> logits) const {
@@ -32,8 +34,9 @@ void ThinkingBudget::mask(std::span<float> logits) const {
 void ThinkingBudget::accept(int32_t token) {
   const auto due = forced();
   if (!due || token != *due) return;
+  next_ = next_.value_or(split_.thought() > 0 ? 0 : line_) + 1;
+  if (*next_ == closing_.size()) next_.reset();
   forced_ = true;
-  closed_ = (closed_ + 1) % format_.closing.size();
 }
 
 void ThinkingBudget::close() {
@@ -43,7 +46,7 @@ void ThinkingBudget::close() {
 int ThinkingBudget::closing_left() const {
   if (split_.side() == ReasoningSplit::Side::answer || format_.closing.empty()) return 0;
   const int opening = split_.side() == ReasoningSplit::Side::unsaid ? 1 : 0;
-  return opening + static_cast<int>(format_.closing.size() - closed_);
+  return opening + static_cast<int>(closing_.size() - next_.value_or(0));
 }
 
 }  // namespace tern

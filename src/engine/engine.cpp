@@ -14,12 +14,25 @@
 #include "base/cores.h"
 #include "base/error.h"
 #include "engine/generation.h"
+#include "engine/pace_file.h"
 #include "engine/scheduler.h"
+#include "engine/statistics.h"
 #include "files/gguf.h"
 #include "text/vocabulary.h"
 
 namespace tern {
 namespace {
+
+#if defined(TERN_SANITIZED) || !defined(NDEBUG)
+constexpr bool kChecksItself = true;
+#else
+constexpr bool kChecksItself = false;
+#endif
+constexpr double kConfirming = 0.3;  // of the calibration, where an earlier run's costs are kept
+
+int threads_of(const EngineOptions& options) {
+  return options.threads > 0 ? options.threads : usable_cores();
+}
 
 void check_options(const EngineOptions& options) {
   const auto at_least = [](const char* name, int value, int least) {
@@ -46,7 +59,7 @@ ModelOptions model_options(const EngineOptions& options) {
   check_options(options);
   ModelOptions model;
   model.isa = options.isa;
-  model.threads = options.threads > 0 ? options.threads : usable_cores();
+  model.threads = threads_of(options);
   model.max_batch = std::max(options.parallel, options.prompt_piece);
   return model;
 }
@@ -95,6 +108,8 @@ struct Engine::Impl {
   Impl(std::unique_ptr<Model> a_model, Tokenizer a_tokenizer, const EngineOptions& options);
   ~Impl();
 
+  void find_pace(const EngineOptions& options);
+  void keep_pace();
   void loop();
   bool read_mail(Mail& mail);
   void publish();
@@ -108,6 +123,8 @@ struct Engine::Impl {
   const GenerationLimits limits;
   const int most_requests;  ///< running and waiting
   Scheduler scheduler;      ///< the thread's alone
+  const std::string pace_path, pace_conditions;
+  std::string warning;
 
   std::atomic<RequestId> last_id = 0;
   mutable std::mutex mutex;
@@ -116,9 +133,11 @@ struct Engine::Impl {
   bool draining = false, stopping = false;
   int running = 0, waiting = 0;  ///< as of the last step; the inbox waits too
   Load load;                     ///< likewise
-  StepTime step_time{Pace(), 0, 0};
+  StepTime step_time{Forecast(), 0, 0};
   double step_p50_s = 0;
   uint64_t steps = 0;
+  EngineStatistics statistics;         ///< as of the last step
+  uint64_t promised = 0, refused = 0;  ///< deadlines so far
   TimePoint last_step = Clock::now();
 
   std::thread thread;
@@ -130,10 +149,35 @@ Engine::Impl::Impl(std::unique_ptr<Model> a_model, Tokenizer a_tokenizer, const 
       cache(cache_shape(model->shape(), options)),
       limits{std::min(model->shape().vocab, tokenizer.size()), cache.max_tokens, options.prompt_piece},
       most_requests(options.parallel + options.most_waiting),
-      scheduler(*model, {options.parallel, options.prompt_piece, cache, options.longest_gap, Clock::now}) {
-  if (options.calibration_s > 0) scheduler.calibrate(options.calibration_s);
+      scheduler(*model, {options.parallel, options.prompt_piece, cache, options.longest_gap,
+                         options.share_prefixes, Clock::now}),
+      pace_path(options.pace_file),
+      pace_conditions(tern::pace_conditions(model->shape(), options.isa, threads_of(options))) {
+  find_pace(options);
   publish();
   thread = std::thread([this] { loop(); });
+}
+
+/// From an earlier run, where it was kept, and from the calibration: a short one, if it only has to confirm.
+void Engine::Impl::find_pace(const EngineOptions& options) {
+  std::optional<Pace::Costs> kept;
+  try {
+    if (!pace_path.empty()) kept = read_pace(pace_path, pace_conditions);
+  } catch (const Error& error) {
+    warning = error.what();
+  }
+  if (kept) scheduler.start_from(Pace(*kept));
+  if (options.calibration_s > 0) scheduler.calibrate(options.calibration_s * (kept ? kConfirming : 1));
+  keep_pace();
+}
+
+void Engine::Impl::keep_pace() {
+  if (pace_path.empty()) return;
+  try {
+    write_pace(pace_path, pace_conditions, scheduler.pace().costs());
+  } catch (const Error& error) {
+    if (warning.empty()) warning = error.what();
+  }
 }
 
 Engine::Impl::~Impl() {
@@ -143,6 +187,7 @@ Engine::Impl::~Impl() {
   }
   mail_came.notify_one();
   thread.join();
+  keep_pace();
 }
 
 void Engine::Impl::loop() {
@@ -156,6 +201,7 @@ void Engine::Impl::loop() {
       scheduler.end_all(FinishReason::error, error.what());
     }
     publish();
+    if (kChecksItself && scheduler.running() + scheduler.waiting() == 0) scheduler.check();
   }
   for (auto& request : mail.requests) scheduler.add(std::move(request));
   scheduler.end_all(FinishReason::cancelled);
@@ -180,6 +226,7 @@ void Engine::Impl::publish() {
   load = scheduler.load();
   step_time = scheduler.step_time();
   step_p50_s = scheduler.predicted_step();
+  statistics = scheduler.statistics();
   for (const auto& generation : inbox.requests) {
     if (generation->promised()) owe(load, *generation, false, step_time, limits.prompt_piece);
   }
@@ -197,6 +244,9 @@ Engine::Engine(const GgufFile& file, const EngineOptions& options)
 
 Engine::~Engine() = default;
 
+const std::string& Engine::warning() const {
+  return impl_->warning;
+}
 const Tokenizer& Engine::tokenizer() const {
   return impl_->tokenizer;
 }
@@ -215,10 +265,13 @@ void Engine::Impl::promise(Generation& generation) {
   const Deadline& deadline = *generation.deadline();
   const Demand demand = demand_of(generation, load, step_time, limits.prompt_piece);
   const Verdict verdict = judge(load, demand, step_time, Clock::now());
+  generation.predict(verdict.needed_s);
   if (verdict.kept) {
     generation.promise();
+    ++promised;
     owe(load, generation, false, step_time, limits.prompt_piece);
   } else if (deadline.late == LatePolicy::refuse) {
+    ++refused;
     const double left = std::max(0.0, seconds_between(Clock::now(), deadline.at));
     const std::string why = std::isfinite(verdict.needed_s)
                                 ? fmt::format("an answer needs {:.0f} ms now, {:.0f} are left",
@@ -257,6 +310,20 @@ void Engine::cancel(RequestId id) {
   impl_->mail_came.notify_one();
 }
 
+EngineStatistics Engine::statistics() const {
+  const std::lock_guard lock(impl_->mutex);
+  EngineStatistics now = impl_->statistics;
+  now.running = impl_->running;
+  now.waiting = impl_->waiting;
+  now.promised = impl_->promised;
+  now.refused = impl_->refused;
+  return now;
+}
+
+std::vector<uint64_t> Engine::expert_choices() const {
+  return impl_->model->expert_choices();
+}
+
 void Engine::drain() {
   std::unique_lock lock(impl_->mutex);
   impl_->draining = true;
@@ -270,7 +337,7 @@ EngineStatus Engine::status() const {
   status.waiting = impl_->waiting;
   status.steps = impl_->steps;
   status.step_p50_s = impl_->step_p50_s;
-  status.step_p99_s = impl_->step_time.seconds(impl_->step_time.streams(1, 0));
+  status.step_p99_s = impl_->step_time.p99(impl_->step_time.seconds(impl_->step_time.streams(1, 0)));
   if (impl_->busy()) status.seconds_since_step = seconds_since(impl_->last_step);
   return status;
 }

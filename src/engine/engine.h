@@ -24,11 +24,13 @@ struct GenerateRequest {
   SamplingParams sampling;
   std::vector<std::string> stop;  ///< text that ends the answer (not looked for in the thinking); not given
                                   ///< out; at most 64 strings of at most 1,024 bytes
+  std::vector<int32_t> stop_tokens;  ///< end it wherever they come, in spite of ignore_eos; not given out
   bool ignore_eos = false;
   int top_logprobs = -1;               ///< -1: no logprobs; 0: of the chosen tokens; n: also the n best
   bool starts_thinking = false;        ///< the prompt ended inside a thought
   std::optional<int> thinking_budget;  ///< tokens; at the budget the closing markers are forced
-  std::optional<Deadline> deadline;    ///< when the answer is to be complete
+  std::string closing_line;  ///< said before the markers where a budget or a deadline closes the thinking
+  std::optional<Deadline> deadline;  ///< when the answer is to be complete
   TimePoint arrived = Clock::now();
 };
 
@@ -41,6 +43,7 @@ struct Usage {
 };
 
 struct Timings {
+  double queue_s = 0;                     ///< from `arrived` until it had a place, or its end without one
   double first_token_s = 0, total_s = 0;  ///< from `arrived`
 };
 
@@ -66,8 +69,11 @@ struct FinishEvent {
   Usage usage;
   Timings timings;
   ClosedBy closed_by = ClosedBy::none;
-  bool promised = false;        ///< its deadline was
-  std::optional<bool> on_time;  ///< a complete answer by its deadline, where it had one
+  int answer_tokens = 0;              ///< those behind the thinking, the ending one included
+  bool promised = false;              ///< its deadline was
+  std::optional<double> predicted_s;  ///< where it had one: from `arrived`, at the 99th percentile, without
+                                      ///< thinking, as judged when it came
+  std::optional<bool> on_time;        ///< a complete answer by its deadline, where it had one
 };
 
 /// Where a request's events go. Called on the engine's thread: must return at once and not throw.
@@ -85,10 +91,12 @@ struct EngineOptions {
   int threads = 0;           ///< 0: usable_cores()
   int prompt_piece = 128;    ///< prompt tokens in one pass at most; a prompt is cut at its multiples only, so
                              ///< that its rounding doesn't depend on what else runs
-  double longest_gap = 0.05;  ///< seconds between two tokens of a stream while prompts run: these pause
-                              ///< between layers. Where two decode steps take longer, those
-  double calibration_s = 0;   ///< seconds at start for measuring what steps take; deadlines need it
-  int most_waiting = 1024;    ///< requests that may wait; more are refused
+  double longest_gap = 0.05;   ///< seconds between two tokens of a stream while prompts run: these pause
+                               ///< between layers. Where two decode steps take longer, those
+  bool share_prefixes = true;  ///< requests that begin alike share what the cache has of it; the same bits
+  double calibration_s = 0;    ///< seconds at start for measuring what steps take; deadlines need it
+  std::string pace_file;       ///< where what steps take is kept from run to run; empty: nowhere
+  int most_waiting = 1024;     ///< requests that may wait; more are refused
   Isa isa = detect_isa();
 };
 
@@ -111,6 +119,8 @@ struct EngineStatus {
   double seconds_since_step = 0;          ///< 0 while there is nothing to do
 };
 
+struct EngineStatistics;  // engine/statistics.h
+
 class Engine {
  public:
   /// Loads the model from `file` and starts the engine's thread. Throws as load_model and read_vocabulary,
@@ -121,6 +131,8 @@ class Engine {
   Engine(std::unique_ptr<Model> model, Tokenizer tokenizer, const EngineOptions& options);
   ~Engine();  ///< cancels what runs and waits
 
+  /// What went wrong with the pace file, if anything did; the engine runs without it.
+  const std::string& warning() const;
   const Tokenizer& tokenizer() const;
   const ChatFormat& chat() const;
   const ModelShape& model_shape() const;
@@ -140,6 +152,10 @@ class Engine {
   /// sinks.
   void drain();
   EngineStatus status() const;
+  /// Sums and state as of the last step. From any thread; holds the engine up for no more than a copy.
+  EngineStatistics statistics() const;
+  /// Model::expert_choices(). From any thread.
+  std::vector<uint64_t> expert_choices() const;
 
  private:
   struct Impl;

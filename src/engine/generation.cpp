@@ -10,6 +10,7 @@ namespace tern {
 namespace {
 
 constexpr size_t kMostStops = 64;      // each costs work on every byte of the answer
+constexpr size_t kLongestLine = 256;   // bytes
 constexpr size_t kLongestStop = 1024;  // bytes; as many may be held back
 
 void check_prompt(const std::vector<int32_t>& prompt, const GenerationLimits& limits) {
@@ -32,6 +33,19 @@ void check_stops(const std::vector<std::string>& stops) {
       fail(ErrorKind::bad_input, "stop: a string of {} bytes, at most {} are taken", stop.size(),
            kLongestStop);
   }
+}
+
+/// The closing line's tokens. A marker in it would close the thinking in its middle.
+std::vector<int32_t> closing_line(const GenerateRequest& request, const ChatFormat& format) {
+  const std::string& line =
+      request.closing_line.empty() ? format.tokenizer().vocabulary().closing_line : request.closing_line;
+  if (line.size() > kLongestLine)
+    fail(ErrorKind::bad_input, "closing_line: {} bytes, at most {} are taken", line.size(), kLongestLine);
+  for (const ReasoningMarker* marker : format.reasoning().markers()) {
+    if (line.find(marker->text) != std::string::npos)
+      fail(ErrorKind::bad_input, "closing_line: it holds a marker of thinking, {}", marker->text);
+  }
+  return format.tokenizer().encode(line, false);
 }
 
 void check_bias(const std::vector<std::pair<int32_t, float>>& bias, int vocab) {
@@ -79,23 +93,27 @@ Generation::Generation(RequestId id, GenerateRequest request, std::shared_ptr<Ev
       format_(&format),
       limits_(limits),
       split_(format.reasoning(), start_side(request_, format.reasoning())),
-      thinking_(format.reasoning(), split_, request_.thinking_budget),
+      thinking_(format.reasoning(), split_, request_.thinking_budget, closing_line(request_, format)),
       sampler_(request_.sampling, request_.top_logprobs, request_.prompt),
       stops_(request_.stop) {
   usage_.prompt_tokens = static_cast<int>(request_.prompt.size());
   const int room = limits.context - usage_.prompt_tokens;
   max_tokens_ = request_.max_tokens == 0 ? room : std::min(request_.max_tokens, room);
+  tokens_ = std::move(request_.prompt);
 }
 
 std::span<const int32_t> Generation::next() const {
-  if (!in_prompt()) return {&last_, 1};
+  if (!in_prompt()) return tokens().last(1);
   const int piece_end = (cached_ / limits_.prompt_piece + 1) * limits_.prompt_piece;
-  const int end = std::min(piece_end, usage_.prompt_tokens);
-  return std::span(request_.prompt).subspan(cached_, end - cached_);
+  return tokens().subspan(cached_, std::min(piece_end, prompt_tokens()) - cached_);
 }
 
 bool Generation::wants_logits() const {
   return cached_ + static_cast<int>(next().size()) >= usage_.prompt_tokens;
+}
+
+void Generation::predict(double seconds) {
+  if (std::isfinite(seconds)) predicted_s_ = seconds_between(request_.arrived, limits_.clock()) + seconds;
 }
 
 void Generation::advance() {
@@ -106,14 +124,19 @@ void Generation::choose(std::span<float> logits) {
   const bool was_thinking = split_.thinking();
   Sampled sampled = sampler_.sample(logits.first(limits_.vocab), &thinking_);
   if (!first_token_) first_token_ = limits_.clock();
-  last_ = sampled.token;
-  split_.push(last_, shown(last_), pending_);
+  const int32_t token = sampled.token;
+  if (winding_down_ && ending_.behind_sentence() && !format_->ends_reply(token) && !is_stop_token(token)) {
+    done_ = FinishReason::length;  // the model would go on; nobody is told with what
+    return;
+  }
+  tokens_.push_back(token);
+  split_.push(token, shown(token), pending_);
   ++usage_.completion_tokens;
   if (!was_thinking && split_.side() == ReasoningSplit::Side::answer) ++answered_;
   usage_.reasoning_tokens = split_.thought();
 
   TokenEvent event;
-  event.token = last_;
+  event.token = token;
   event.thinking = was_thinking || split_.thinking();
   tell(event);
   if (request_.top_logprobs >= 0) event.logprobs = std::move(sampled);
@@ -121,11 +144,16 @@ void Generation::choose(std::span<float> logits) {
   sink_->on_token(event);
 }
 
-/// Control tokens and ends of generation have no text of their own.
+bool Generation::is_stop_token(int32_t token) const {
+  return std::find(request_.stop_tokens.begin(), request_.stop_tokens.end(), token) !=
+         request_.stop_tokens.end();
+}
+
+/// Control tokens, ends of generation and stop tokens have no text of their own.
 std::string_view Generation::shown(int32_t token) const {
   const Tokenizer& tokenizer = format_->tokenizer();
   const bool control = tokenizer.vocabulary().types[token] == TokenType::control;
-  if (control || format_->ends_reply(token)) return {};
+  if (control || format_->ends_reply(token) || is_stop_token(token)) return {};
   return tokenizer.bytes(token);
 }
 
@@ -143,24 +171,34 @@ void Generation::tell(TokenEvent& event) {
     const bool thinks = piece.kind == ReasoningSplit::Piece::Kind::thinking;
     if (!event.marker.empty() || (has_text && thinks != event.thinking)) break;
     event.thinking = thinks;
-    event.text += thinks ? piece.text : stops_.push(piece.text);
+    if (thinks) {
+      event.text += piece.text;
+    } else {
+      const std::string shown = stops_.push(piece.text);
+      ending_.push(shown);
+      event.text += shown;
+    }
     has_text = true;
   }
   pending_.erase(pending_.begin(), pending_.begin() + static_cast<ptrdiff_t>(told));
 }
 
 std::optional<FinishReason> Generation::reason_to_end() const {
-  const bool ended = (format_->ends_reply(last_) || split_.ended()) && !request_.ignore_eos;
-  if (ended || stops_.stopped()) return FinishReason::stop;
+  const bool ended = (format_->ends_reply(tokens_.back()) || split_.ended()) && !request_.ignore_eos;
+  if (ended || stops_.stopped() || is_stop_token(tokens_.back())) return FinishReason::stop;
   if (usage_.completion_tokens >= max_tokens_) return FinishReason::length;
+  if (winding_down_ && ending_.whole_json()) return FinishReason::stop;
   if (promised_ && limits_.clock() >= request_.deadline->at) return FinishReason::length;
   return std::nullopt;
 }
 
-int Generation::steps_left(double answer_tokens) const {
+int Generation::reserve(double answer_tokens) const {
   const int reserved = request_.deadline ? request_.deadline->answer_tokens : 0;
-  const int answer = reserved > 0 ? reserved : static_cast<int>(std::ceil(answer_tokens));
-  const int steps = thinking_.closing_left() + std::max(1, answer - answered_);
+  return reserved > 0 ? reserved : static_cast<int>(std::ceil(answer_tokens));
+}
+
+int Generation::steps_left(double answer_tokens) const {
+  const int steps = thinking_.closing_left() + std::max(1, reserve(answer_tokens) - answered_);
   return std::clamp(steps, 1, std::max(1, most_steps_left()));
 }
 
@@ -170,7 +208,7 @@ ClosedBy Generation::closed_by() const {
   return thinking_.closed() ? ClosedBy::deadline : ClosedBy::budget;
 }
 
-void Generation::finish(FinishReason reason, const std::string& error) {
+FinishEvent Generation::finish(FinishReason reason, const std::string& error) {
   const TimePoint now = limits_.clock();
   FinishEvent event;
   event.reason = reason;
@@ -185,10 +223,13 @@ void Generation::finish(FinishReason reason, const std::string& error) {
   event.error = error;
   event.usage = usage_;
   event.closed_by = closed_by();
+  event.answer_tokens = answered_;
   event.promised = promised_;
+  event.predicted_s = predicted_s_;
   if (request_.deadline) {
     event.on_time = event.reason == FinishReason::stop && now <= request_.deadline->at;
   }
+  event.timings.queue_s = seconds_between(request_.arrived, admitted_.value_or(now));
   event.timings.first_token_s = first_token_ ? seconds_between(request_.arrived, *first_token_) : 0;
   event.timings.total_s = seconds_between(request_.arrived, now);
   try {
@@ -196,6 +237,7 @@ void Generation::finish(FinishReason reason, const std::string& error) {
   } catch (...) {
     // A sink may not throw; one that does has lost its own news and nobody else's.
   }
+  return event;
 }
 
 }  // namespace tern

@@ -34,36 +34,63 @@ class RecentQuantiles {
   double total_ = 0;
 };
 
-/// Step time as a sum of what each kind of work costs, the costs followed by a Kalman filter: each drifts by
-/// some percent a step it takes part in, and a step's time says as much about each as the others leave open.
-/// So decoding alone, step after step, teaches nothing about prompts. A cost that few steps tell apart from
-/// another may be negative for a while; it counts as nothing then. Belongs to one thread.
-class Pace {
+/// What steps are expected to take, and how far off that may be. Plain numbers, cheap to copy.
+class Forecast {
  public:
   static constexpr int kCosts = 6;
   using Costs = std::array<double, kCosts>;  ///< seconds a unit, in the order of StepWork
+  static constexpr int kHorizons = 7;
+
+  /// The most likely time, in seconds.
+  double predict(const StepWork& work) const;
+  /// Work predicted to take so long in all takes less than p99(seconds) 99 times of 100. Hiccups are rare and
+  /// short, so what is long is known better than what is short: a hundred steps don't all take their worst.
+  double p99(double seconds) const;
+
+ private:
+  friend class Pace;
+  Costs costs_{};
+  std::array<double, kHorizons>
+      factors_{};  ///< 99 of 100 stretches of work took less than predicted times this
+};
+
+/// Step time as a sum of what each kind of work costs, the costs followed by a Kalman filter: each drifts by
+/// some percent a step it takes part in, and a step's time says as much about each as the others leave open.
+/// So decoding alone, step after step, teaches nothing about prompts. A cost that few steps tell apart from
+/// another may be negative for a while; it counts as nothing then.
+///
+/// How far off predictions are is kept for stretches of several lengths, from single steps to seconds: each
+/// is a row of steps that were predicted to take so long together. Belongs to one thread.
+class Pace {
+ public:
+  static constexpr int kCosts = Forecast::kCosts;
+  using Costs = Forecast::Costs;
 
   Pace();                             ///< knows nothing: the first steps teach most
   explicit Pace(const Costs& costs);  ///< of an earlier run on the same machine
 
-  /// The most likely time, in seconds.
-  double predict(const StepWork& work) const;
-  /// 99 of 100 steps take less than predict() times this: of late, at least 1.
-  double p99_factor() const;
-  double p99(const StepWork& work) const { return predict(work) * p99_factor(); }
+  const Forecast& forecast() const { return forecast_; }
+  double predict(const StepWork& work) const { return forecast_.predict(work); }
   /// Forgets how far off predictions were, not what steps cost.
-  void forget_ratios() { ratios_ = {}; }
+  void forget_ratios();
   /// What a step took. Times that can't be (not above 0, not finite) are ignored.
   void observe(const StepWork& work, double seconds);
 
-  const Costs& costs() const { return costs_; }
+  const Costs& costs() const { return forecast_.costs_; }
 
  private:
+  /// Stretches of one length.
+  struct Stretches {
+    double predicted = 0, actual = 0;  ///< of the one under way
+    RecentQuantiles ratios;            ///< taken over predicted
+    double p99 = 0;                    ///< of them
+  };
+  void measure(double predicted, double actual);
   void correct(const Costs& amounts, double seconds);
 
-  Costs costs_;
+  Forecast forecast_;
   std::array<Costs, kCosts> covariance_{};  ///< of the costs' errors
-  RecentQuantiles ratios_;                  ///< taken over predicted
+  std::array<Stretches, Forecast::kHorizons> stretches_;
 };
 
 }  // namespace tern

@@ -37,11 +37,11 @@ double Load::wait_for_place(int before, int pages) const {
 
 /// All prompts come first, for theirs may be the last. Who waits for its own waits for the streams' steps
 /// between, too: one a pass, and one whenever the gap is used up, of which decoding takes half at most.
-double Load::needed(const Promise& promise, double step) const {
+double Load::needed(const Promise& promise, double step, const StepTime& time) const {
   const double gap = std::max(longest_gap, 2 * step);
   const double between = promise.in_prompt ? prompt_passes + prompt_s / (gap / 2) : 0;
   const double wait = promise.wait ? wait_for_place(*promise.wait, 0) : 0;
-  return wait + prompt_s + (between + promise.steps) * step;
+  return wait + time.p99(prompt_s + (between + promise.steps) * step);
 }
 
 Verdict judge(const Load& load, const Demand& demand, const StepTime& time, TimePoint now) {
@@ -53,10 +53,10 @@ Verdict judge(const Load& load, const Demand& demand, const StepTime& time, Time
     const double step = time.seconds(time.streams(streams, with.keys + demand.prompt.prompt));
     with.promises.push_back({demand.deadline, demand.steps, true, with.waiting});
     with.free_pages -= demand.pages;
-    needed = with.needed(with.promises.back(), step);
+    needed = with.needed(with.promises.back(), step, time);
     double most = -std::numeric_limits<double>::infinity();
     for (const Load::Promise& promise : with.promises)
-      most = std::max(most, with.needed(promise, step) - seconds_between(now, promise.deadline));
+      most = std::max(most, with.needed(promise, step, time) - seconds_between(now, promise.deadline));
     return most;
   };
   Verdict verdict;

@@ -24,8 +24,10 @@ struct Deadline {
       0;  ///< reserved for the answer; 0: as many as answers took of late, but for one in a hundred
 };
 
-/// What the engine has to do, as of its last step, and what it owes. Seconds are those of the 99th
-/// percentile.
+class StepTime;
+
+/// What the engine has to do, as of its last step, and what it owes. Seconds are the most likely ones where
+/// nothing else is said.
 struct Load {
   struct Promise {
     TimePoint deadline;
@@ -36,9 +38,11 @@ struct Load {
 
   /// What a request holds, that runs or was promised its deadline, and until when at the latest.
   struct Slot {
-    double seconds = 0;  ///< from now
+    double seconds = 0;  ///< from now, at the 99th percentile
     int pages = 0;
   };
+
+  static constexpr double kUsualAnswer = 64;  ///< tokens, until answers have shown better
 
   int parallel = 1;  ///< requests that run at once
   int running = 0;
@@ -56,8 +60,9 @@ struct Load {
   /// Seconds until a place is free for a request with so many waiting before it, and so many pages, those of
   /// the waiting aside.
   double wait_for_place(int before, int pages) const;
-  /// Seconds that a promise needs from now on, if a decode step takes `step`.
-  double needed(const Promise& promise, double step) const;
+  /// Seconds that a promise needs from now on, at the 99th percentile, if a decode step most likely takes
+  /// `step`.
+  double needed(const Promise& promise, double step, const StepTime& time) const;
 };
 
 /// What a new request asks for.
@@ -75,19 +80,23 @@ struct Verdict {
       0;  ///< how much later it would have to come; 0 where not even an idle engine is fast enough
 };
 
-/// Seconds of a decode step of so many streams with so many cached tokens in all, at the 99th percentile.
+/// What the engine's steps are, and what they take.
 class StepTime {
  public:
-  StepTime(const Pace& pace, int experts, int experts_used)
-      : pace_(pace), experts_(experts), used_(experts_used) {}
+  StepTime(const Forecast& forecast, int experts, int experts_used)
+      : forecast_(forecast), experts_(experts), used_(experts_used) {}
 
+  /// A decode step of so many streams with so many cached tokens in all.
   StepWork streams(int count, double keys) const;
   /// `tokens` behind `cached` ones, in passes of up to `piece`.
   StepWork prompt(int tokens, int cached, int piece) const;
-  double seconds(const StepWork& work) const { return pace_.p99(work); }
+  /// The most likely time.
+  double seconds(const StepWork& work) const { return forecast_.predict(work); }
+  /// What work that most likely takes so long takes at most, 99 times of 100.
+  double p99(double seconds) const { return forecast_.p99(seconds); }
 
  private:
-  Pace pace_;
+  Forecast forecast_;
   int experts_, used_;
 };
 

@@ -1,9 +1,7 @@
 #include "engine/scheduler.h"
 
 #include <algorithm>
-#include <chrono>
 #include <exception>
-#include <limits>
 #include <span>
 #include <utility>
 
@@ -12,14 +10,12 @@
 namespace tern {
 namespace {
 
-constexpr double kUsualAnswer = 64;  // tokens, until answers have shown better
-constexpr int kWarmUp = 3;           // rounds of the calibration in which the pace learns the most
-constexpr double kFewAnswers = 20;   // that many don't show the longest of a hundred
+constexpr double kLastPart = 0.25;  // of an answer's reserve: then it looks for an end
 
 }  // namespace
 
 Scheduler::Scheduler(Model& model, const Limits& limits)
-    : model_(model), limits_(limits), cache_(limits.cache), free_pages_(limits.cache.pages) {
+    : model_(model), limits_(limits), cache_(limits.cache), prefixes_(cache_) {
   for (SequenceId sequence = limits.parallel - 1; sequence >= 0; --sequence)
     free_sequences_.push_back(sequence);
   running_.reserve(limits.parallel);
@@ -38,14 +34,18 @@ void Scheduler::Batch::clear() {
 void Scheduler::step() {
   const TimePoint began = limits_.clock();
   admit();
-  close_thinking();
+  close_in_time();
   schedule_streams();
   schedule_prompts();
   if (!streams_.turns.empty() || !prompts_.turns.empty()) ++steps_;
   const StepWork decoded = work_of(streams_, 1, false);
   run_streams();
   finish(streams_);
-  if (decoded.streams > 0) pace_.observe(decoded, seconds_between(began, limits_.clock()));
+  if (decoded.streams > 0) {
+    const double took = seconds_between(began, limits_.clock());
+    statistics_.decode.add(pace_.predict(decoded), took);
+    pace_.observe(decoded, took);
+  }
   if (run_prompts(began)) finish(prompts_);
   release_ended();
 }
@@ -56,23 +56,41 @@ void Scheduler::admit() {
   // A promise that was broken before it had a place must not hold up the others any longer.
   while (!waiting_.empty() && waiting_.front()->promised() &&
          limits_.clock() >= waiting_.front()->deadline()->at) {
-    waiting_.front()->finish(FinishReason::length);
+    statistics_.ended(waiting_.front()->finish(FinishReason::length));
+    ++statistics_.expired;
     waiting_.pop_front();
   }
+  int free = waiting_.empty() ? 0 : free_pages();
   while (!waiting_.empty() && !free_sequences_.empty()) {
-    const int pages = PagedCache::pages_for(waiting_.front()->most_cached());
-    if (pages > free_pages_) return;
+    free -= PagedCache::pages_for(waiting_.front()->most_cached());
+    if (free < 0) return;
     if (!waiting_.front()->promised() && slack(1) < 0) return;
-    free_pages_ -= pages;
+    statistics_.prefix_query_tokens += waiting_.front()->prompt_left();
+    waiting_.front()->admit();
     running_.push_back(std::make_unique<Running>(
-        Running{std::move(waiting_.front()), free_sequences_.back(), pages, prompts_done_, false}));
+        Running{std::move(waiting_.front()), free_sequences_.back(), prompts_done_, false}));
     free_sequences_.pop_back();
     waiting_.pop_front();
   }
 }
 
-/// Of those whose deadline leaves no more than closing, answer and one step.
-void Scheduler::close_thinking() {
+/// Pages that nobody holds and that are not set aside.
+int Scheduler::free_pages() const {
+  int pages = prefixes_.available_pages();
+  for (const auto& request : running_) pages -= pages_to_come(*request);
+  return pages;
+}
+
+/// What is still set aside for it.
+int Scheduler::pages_to_come(const Running& request) const {
+  if (!request.generation) return 0;
+  return PagedCache::pages_for(request.generation->most_cached()) -
+         static_cast<int>(cache_.pages(request.sequence).size());
+}
+
+/// Closes the thinking of those whose deadline leaves no more than closing, answer and one step; and lets
+/// answers that use their reserve up end where they can.
+void Scheduler::close_in_time() {
   const auto has_deadline = [](const auto& request) {
     return request->generation && request->generation->deadline();
   };
@@ -81,11 +99,17 @@ void Scheduler::close_thinking() {
   const StepTime time = step_time();
   const double step = time.seconds(time.streams(std::max(1, owed.requests()), owed.keys));
   for (const auto& request : running_) {
-    if (!has_deadline(request) || !request->generation->may_think()) continue;
+    if (!has_deadline(request)) continue;
     Generation& generation = *request->generation;
+    const double left = seconds_between(limits_.clock(), generation.deadline()->at);
     Load::Promise now = promise_of(generation, owed);
     now.steps += 1;  // the one that is about to run
-    if (seconds_between(limits_.clock(), now.deadline) <= owed.needed(now, step)) generation.close_thinking();
+    if (generation.may_think()) {
+      if (left <= owed.needed(now, step, time)) generation.close_thinking();
+    } else if (generation.promised() &&
+               left <= time.p99(generation.reserve(owed.answer_tokens) * kLastPart * step)) {
+      generation.wind_down();
+    }
   }
 }
 
@@ -103,6 +127,7 @@ void Scheduler::schedule_prompts() {
   // A promise was made without the company of prompts that have none, before it has a place, too.
   const bool promised_only = prompts_are_urgent() || (!waiting_.empty() && waiting_.front()->promised());
   size_t room = limits_.prompt_piece;
+  for (const auto& request : running_) reuse_prefix(*request);
   for (Running* request : prompts_in_order()) {
     const size_t piece = request->generation->next().size();
     if (piece > room) continue;  // pieces are never cut: see Generation
@@ -111,6 +136,24 @@ void Scheduler::schedule_prompts() {
     request->in_pass = true;
     take_turn(*request, prompts_);
   }
+}
+
+/// Takes over what others, perhaps a step ago, have made of the same beginning.
+void Scheduler::reuse_prefix(Running& request) {
+  if (!limits_.share_prefixes || !request.generation || !request.generation->in_prompt()) return;
+  const int tokens = prefixes_.reuse(request.sequence, request.generation->prompt_to_come());
+  request.generation->skip(tokens);
+  statistics_.prefix_hit_tokens += tokens;
+}
+
+/// Lets others take over what is in the request's pages.
+void Scheduler::learn_prefix(const Running& request) {
+  if (!limits_.share_prefixes) return;
+  const Generation& generation = *request.generation;
+  // What a model says may leave other bits than what it is told: then only the prompt is known.
+  const bool all = generation.prompt_tokens() >= model_.shape().same_rows_from;
+  const int known = all ? generation.cached() : std::min(generation.cached(), generation.prompt_tokens());
+  prefixes_.learn(request.sequence, generation.tokens().first(known));
 }
 
 /// The shortest rest first, less what others were given since the request came: so a short prompt passes a
@@ -127,25 +170,6 @@ std::vector<Scheduler::Running*> Scheduler::prompts_in_order() const {
   std::stable_sort(order.begin(), order.end(),
                    [&](const Running* a, const Running* b) { return key(a) < key(b); });
   return order;
-}
-
-/// Whether a promised request waits for its prompt.
-bool Scheduler::prompts_are_urgent() const {
-  return std::any_of(running_.begin(), running_.end(), [](const auto& request) {
-    return request->generation && request->generation->promised() && request->generation->in_prompt();
-  });
-}
-
-/// Seconds that the promises leave for other things, beside `more` streams without a promise.
-double Scheduler::slack(int more) const {
-  const Load owed = load(false);
-  if (owed.promises.empty()) return std::numeric_limits<double>::infinity();
-  const StepTime time = step_time();
-  const double step = time.seconds(time.streams(std::max(1, owed.requests() + more), owed.keys));
-  double least = std::numeric_limits<double>::infinity();
-  for (const Load::Promise& promise : owed.promises)
-    least = std::min(least, seconds_between(limits_.clock(), promise.deadline) - owed.needed(promise, step));
-  return least;
 }
 
 /// One forward pass for all. Where it fails, each request runs alone, so that only the guilty ones end.
@@ -174,7 +198,11 @@ bool Scheduler::run_prompts(TimePoint step_began) {
   const bool done = take_further(gap, step_began);
   const int layers = (done ? model_.shape().layers : pass_.layers) - before;
   const StepWork work = work_of(prompts_, static_cast<double>(layers) / model_.shape().layers, true);
-  if (work.prompt > 0) pace_.observe(work, seconds_between(began, limits_.clock()));
+  if (work.prompt > 0) {
+    const double took = seconds_between(began, limits_.clock());
+    statistics_.prompt.add(pace_.predict(work), took);
+    pace_.observe(work, took);
+  }
   if (done) prompts_done_ += prompts_.tokens.size();
   return done;
 }
@@ -197,139 +225,6 @@ bool Scheduler::take_further(double seconds, TimePoint began) {
   return true;
 }
 
-StepTime Scheduler::step_time() const {
-  return StepTime(pace_, model_.shape().experts, model_.shape().experts_used);
-}
-
-/// What a share of a pass over the batch asks of the machine.
-StepWork Scheduler::work_of(const Batch& batch, double share, bool prompts) const {
-  const StepTime time = step_time();
-  StepWork work;
-  if (!prompts) {
-    double keys = 0;
-    for (const BatchToken& token : batch.tokens) keys += token.position + 1;
-    return batch.tokens.empty() ? work : time.streams(static_cast<int>(batch.tokens.size()), keys);
-  }
-  const auto tokens = static_cast<double>(batch.tokens.size());
-  work.passes = share;
-  work.prompt = share * tokens;
-  work.experts = share * distinct_experts(model_.shape().experts, model_.shape().experts_used, tokens);
-  for (const BatchToken& token : batch.tokens) work.prompt_keys += share * (token.position + 1);
-  return work;
-}
-
-Load Scheduler::load(bool for_one_more) const {
-  Load load;
-  load.parallel = limits_.parallel;
-  load.longest_gap = limits_.longest_gap;
-  load.free_pages = free_pages_;
-  load.answer_tokens = kUsualAnswer * answers_.quantile(0.99, 1);
-  if (answers_.weight() < kFewAnswers) load.answer_tokens = std::max(load.answer_tokens, kUsualAnswer);
-  const StepTime time = step_time();
-  for (const auto& request : running_) {
-    if (request->generation) owe(load, *request->generation, true, time, limits_.prompt_piece);
-  }
-  for (const auto& generation : waiting_) {
-    if (generation->promised()) owe(load, *generation, false, time, limits_.prompt_piece);
-  }
-  // Promised prompts are counted whole. A pass of others holds them up for its rest; where there are none it
-  // runs in what time is left over.
-  const auto is_promised = [](const Turn& turn) {
-    return turn.request->generation && turn.request->generation->promised();
-  };
-  const bool others = std::none_of(prompts_.turns.begin(), prompts_.turns.end(), is_promised);
-  if (!prompts_.tokens.empty() && others && (load.prompt_s > 0 || for_one_more)) {
-    const double rest = 1 - static_cast<double>(pass_.layers) / model_.shape().layers;
-    load.prompt_s += time.seconds(work_of(prompts_, rest, true));
-    load.prompt_passes += 1;
-  }
-  add_slots(load, time);
-  return load;
-}
-
-/// When the places of those that run are free at the latest. One whose prompt has no promise may wait for its
-/// turn as long as there are promises.
-void Scheduler::add_slots(Load& load, const StepTime& time) const {
-  const double step = time.seconds(time.streams(std::max(1, load.requests()), load.keys));
-  for (const auto& request : running_) {
-    if (!request->generation) continue;
-    const Generation& generation = *request->generation;
-    double left = load.prompt_s + generation.most_steps_left() * step;
-    if (generation.promised()) {
-      left = std::min(left, seconds_between(limits_.clock(), generation.deadline()->at));
-    } else if (generation.in_prompt()) {
-      left = std::numeric_limits<double>::infinity();
-    }
-    load.slots.push_back({left, request->pages});
-  }
-  for (const auto& generation : waiting_) {
-    if (!generation->promised()) continue;
-    load.slots.push_back({seconds_between(limits_.clock(), generation->deadline()->at),
-                          PagedCache::pages_for(generation->most_cached())});
-  }
-  std::sort(load.slots.begin(), load.slots.end(),
-            [](const Load::Slot& a, const Load::Slot& b) { return a.seconds < b.seconds; });
-}
-
-Load::Promise promise_of(const Generation& generation, const Load& load) {
-  Load::Promise promise;
-  promise.deadline = generation.deadline()->at;
-  promise.steps = generation.steps_left(load.answer_tokens);
-  promise.in_prompt = generation.in_prompt();
-  return promise;
-}
-
-Demand demand_of(const Generation& generation, const Load& load, const StepTime& time, int prompt_piece) {
-  return {time.prompt(generation.prompt_left(), generation.cached(), prompt_piece),
-          PagedCache::pages_for(generation.most_cached()),
-          static_cast<double>(generation.steps_left(load.answer_tokens)), generation.deadline()->at};
-}
-
-void owe(Load& load, const Generation& generation, bool runs, const StepTime& time, int prompt_piece) {
-  const int before = load.waiting;
-  ++(runs ? load.running : load.waiting);
-  load.keys += generation.cached() + generation.prompt_left();
-  if (!generation.promised()) return;
-  const StepWork prompt = time.prompt(generation.prompt_left(), generation.cached(), prompt_piece);
-  load.prompt_s += time.seconds(prompt);
-  load.prompt_passes += prompt.passes;
-  load.promises.push_back(promise_of(generation, load));
-  if (runs) return;
-  load.promises.back().wait = before;
-  load.free_pages -= PagedCache::pages_for(generation.most_cached());
-}
-
-/// Prompts of several lengths, then steps of one stream, of some and of all, again and again.
-void Scheduler::calibrate(double seconds) {
-  const TimePoint until =
-      limits_.clock() + std::chrono::duration_cast<Clock::duration>(std::chrono::duration<double>(seconds));
-  const int longest = std::min(limits_.prompt_piece, limits_.cache.max_tokens / 2);
-  const int streams = std::min(limits_.parallel, limits_.cache.pages);
-  for (int round = 0; limits_.clock() < until; ++round) {
-    if (round == kWarmUp) pace_.forget_ratios();
-    const int tokens = std::max(1, longest >> (round % 3));
-    if (!cache_.extend(0, tokens)) return;
-    prompts_.clear();
-    for (int i = 0; i < tokens; ++i) prompts_.tokens.push_back({0, i, 0, i + 1 == tokens});
-    TimePoint began = limits_.clock();
-    model_.forward(prompts_.tokens, cache_, logits_.data());
-    pace_.observe(work_of(prompts_, 1, true), seconds_between(began, limits_.clock()));
-    cache_.truncate(0, 0);
-    for (const int count : {1, (streams + 1) / 2, streams}) {
-      streams_.clear();
-      for (SequenceId s = 0; s < count; ++s) {
-        if (cache_.extend(s, 1)) streams_.tokens.push_back({0, cache_.length(s) - 1, s, true});
-      }
-      began = limits_.clock();
-      model_.forward(streams_.tokens, cache_, logits_.data());
-      pace_.observe(work_of(streams_, 1, false), seconds_between(began, limits_.clock()));
-    }
-    for (SequenceId s = 0; s < streams; ++s) cache_.truncate(s, 0);
-  }
-  prompts_.clear();
-  streams_.clear();
-}
-
 /// Chooses tokens and gives out events.
 void Scheduler::finish(Batch& batch) {
   for (Turn& turn : batch.turns) finish_turn(turn);
@@ -340,9 +235,13 @@ void Scheduler::take_turn(Running& request, Batch& batch) {
   const Generation& generation = *request.generation;
   const std::span<const int32_t> tokens = generation.next();
   Turn turn{&request, batch.tokens.size(), batch.tokens.size(), std::nullopt, std::nullopt};
+  const int held = static_cast<int>(cache_.pages(request.sequence).size());
+  prefixes_.make_room(PagedCache::pages_for(generation.cached() + static_cast<int>(tokens.size())) - held);
   if (cache_.extend(request.sequence, static_cast<int>(tokens.size()))) {
     int32_t position = generation.cached();
-    for (const int32_t token : tokens) batch.tokens.push_back({token, position++, request.sequence, false});
+    const bool generated = !generation.in_prompt();
+    for (const int32_t token : tokens)
+      batch.tokens.push_back({token, position++, request.sequence, false, generated});
     turn.end = batch.tokens.size();
     if (generation.wants_logits()) {
       batch.tokens.back().wants_logits = true;
@@ -369,14 +268,32 @@ void Scheduler::finish_turn(Turn& turn) {
   if (!turn.request->generation) return;  // cancelled while its pass was under way
   Generation& generation = *turn.request->generation;
   if (turn.error) return end(*turn.request, FinishReason::error, *turn.error);
+  const Usage before = generation.usage();
+  if (generation.in_prompt()) statistics_.prompt_tokens += turn.end - turn.begin;
   generation.advance();
+  learn_prefix(*turn.request);
   if (!turn.row) return;
   try {
     generation.choose(logits_of(*turn.row));
+    ++statistics_.generated_tokens;
+    statistics_.thinking_tokens += generation.usage().reasoning_tokens - before.reasoning_tokens;
   } catch (const std::exception& error) {
     return end(*turn.request, FinishReason::error, error.what());
   }
   if (const auto reason = generation.done()) end(*turn.request, *reason);
+}
+
+EngineStatistics Scheduler::statistics() const {
+  EngineStatistics now = statistics_;
+  now.running = running();
+  now.waiting = waiting();
+  now.parallel = limits_.parallel;
+  now.pages = limits_.cache.pages;
+  now.pages_used = now.pages - prefixes_.available_pages();
+  now.pages_reserved = now.pages - free_pages();
+  now.steps = steps_;
+  now.model = model_.statistics();
+  return now;
 }
 
 std::span<float> Scheduler::logits_of(size_t row) {
@@ -387,8 +304,8 @@ std::span<float> Scheduler::logits_of(size_t row) {
 /// Tells its sink. What it holds is given back by release_ended().
 void Scheduler::end(Running& request, FinishReason reason, const std::string& error) {
   const int answer = request.generation->answer_tokens();
-  if (reason == FinishReason::stop && answer > 0) answers_.add(answer / kUsualAnswer);
-  request.generation->finish(reason, error);
+  if (reason == FinishReason::stop && answer > 0) answers_.add(answer / Load::kUsualAnswer);
+  statistics_.ended(request.generation->finish(reason, error));
   request.generation.reset();
 }
 
@@ -406,9 +323,8 @@ void Scheduler::release_ended() {
   leave_pass();
   std::erase_if(running_, [this](const std::unique_ptr<Running>& request) {
     if (request->generation || request->in_pass) return false;
-    cache_.truncate(request->sequence, 0);
+    prefixes_.release(request->sequence);
     free_sequences_.push_back(request->sequence);
-    free_pages_ += request->pages;
     return true;
   });
 }
@@ -428,7 +344,7 @@ void Scheduler::cancel(RequestId id) {
   }
   for (auto at = waiting_.begin(); at != waiting_.end(); ++at) {
     if ((*at)->id() != id) continue;
-    (*at)->finish(FinishReason::cancelled);
+    statistics_.ended((*at)->finish(FinishReason::cancelled));
     waiting_.erase(at);
     return;
   }
@@ -440,8 +356,14 @@ void Scheduler::end_all(FinishReason reason, const std::string& error) {
   }
   streams_.clear();
   release_ended();
-  for (auto& generation : waiting_) generation->finish(reason, error);
+  for (auto& generation : waiting_) statistics_.ended(generation->finish(reason, error));
   waiting_.clear();
+}
+
+void Scheduler::check() const {
+  cache_.check();
+  prefixes_.check();
+  if (free_pages() < 0) fail(ErrorKind::internal, "schedule: {} pages too many are set aside", -free_pages());
 }
 
 }  // namespace tern

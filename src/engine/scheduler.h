@@ -13,7 +13,9 @@
 #include "base/clock.h"
 #include "engine/generation.h"
 #include "engine/pace.h"
+#include "engine/prefix_cache.h"
 #include "engine/promises.h"
+#include "engine/statistics.h"
 #include "model/cache.h"
 #include "model/model.h"
 
@@ -29,9 +31,10 @@ void owe(Load& load, const Generation& generation, bool runs, const StepTime& ti
 /// Owns the requests that run and wait, and the cache. Belongs to one thread.
 ///
 /// Requests are admitted first come first served, each with the pages it may need at most set aside, so an
-/// admitted request never runs out of them. A step decodes every stream that has its prompt behind it, then
-/// takes the prompts' pass as many layers further as the streams' longest gap allows. A pass holds pieces of
-/// up to prompt_piece tokens; where a prompt is cut never depends on the time, so neither do its logits.
+/// admitted request never runs out of them. Pages of an earlier request that began alike are taken over. A
+/// step decodes every stream that has its prompt behind it, then takes the prompts' pass as many layers
+/// further as the streams' longest gap allows. A pass holds pieces of up to prompt_piece tokens; where a
+/// prompt is cut never depends on the time, so neither do its logits.
 ///
 /// A promised deadline comes before all that was not promised one: its request waits behind promised ones
 /// alone, prompts without a promise run in the time that no promise needs, and thinking is closed as soon as
@@ -45,6 +48,7 @@ class Scheduler {
     /// Between two tokens of a stream, in seconds; prompts wait for what is left of it, but for one layer.
     /// Where it is less than two decode steps, those.
     double longest_gap = 0.05;
+    bool share_prefixes = true;  ///< requests that begin alike share their pages, bit for bit the same
     std::function<TimePoint()> clock = Clock::now;
   };
   /// The model must outlive it and take batches of parallel and of prompt_piece tokens.
@@ -62,6 +66,9 @@ class Scheduler {
   /// Runs steps of many kinds on sequences of its own for about so many seconds, so that the pace is known.
   /// Before the first request. Throws what the model throws.
   void calibrate(double seconds);
+  /// Takes over what steps cost in an earlier run. Before the first request.
+  void start_from(const Pace& pace) { pace_ = pace; }
+  const Pace& pace() const { return pace_; }
   /// What it has to do and owes. A pass of prompts without promises counts where promised ones wait for it,
   /// or would, if there were one more. And what steps take.
   Load load(bool for_one_more = true) const;
@@ -73,12 +80,16 @@ class Scheduler {
   uint64_t steps() const { return steps_; }  ///< that ran anything
   int waiting() const { return static_cast<int>(waiting_.size()); }
   const PagedCache& cache() const { return cache_; }
+  int available_pages() const { return prefixes_.available_pages(); }  ///< that no request holds
+  /// What happened so far and how it stands, but for what only the engine knows (promises made and refused).
+  EngineStatistics statistics() const;
+  /// Throws Error{internal} where the cache's bookkeeping contradicts itself.
+  void check() const;
 
  private:
   struct Running {
     std::unique_ptr<Generation> generation;  ///< none once it has ended
     SequenceId sequence = 0;
-    int pages = 0;              ///< set aside
     uint64_t prompts_then = 0;  ///< prompt tokens that had been run when it was admitted
     bool in_pass = false;       ///< the prompts' pass writes its pages
   };
@@ -98,10 +109,14 @@ class Scheduler {
   };
 
   void admit();
+  int free_pages() const;
+  int pages_to_come(const Running& request) const;
   void schedule_streams();
   void schedule_prompts();
   std::vector<Running*> prompts_in_order() const;
-  void close_thinking();
+  void reuse_prefix(Running& request);
+  void learn_prefix(const Running& request);
+  void close_in_time();
   void run_streams();
   bool run_prompts(TimePoint step_began);
   bool take_further(double seconds, TimePoint began);
@@ -125,10 +140,11 @@ class Scheduler {
   std::deque<std::unique_ptr<Generation>> waiting_;
   std::vector<std::unique_ptr<Running>> running_;  ///< in the order they were admitted
   std::vector<SequenceId> free_sequences_;
-  int free_pages_;             ///< not set aside for anybody
+  PrefixCache prefixes_;
   uint64_t prompts_done_ = 0;  ///< prompt tokens run so far
   uint64_t steps_ = 0;
-  Batch streams_, prompts_;  ///< of this step; the pass that is under way
+  EngineStatistics statistics_;  ///< its sums; statistics() adds the state
+  Batch streams_, prompts_;      ///< of this step; the pass that is under way
   PausedPass pass_;
   Pace pace_;
   RecentQuantiles answers_;    ///< tokens of answers over kUsualAnswer

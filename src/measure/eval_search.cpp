@@ -1,10 +1,7 @@
 #include "measure/eval_search.h"
 
-#include <array>
-#include <condition_variable>
-#include <mutex>
-
 #include "base/error.h"
+#include "measure/search_request.h"
 #include "tasks/search/baseline.h"
 #include "tasks/search/examples_io.h"
 #include "tasks/search/oracle.h"
@@ -17,46 +14,13 @@ using search::Reply;
 using search::Scores;
 using search::ScoreTable;
 
-/// Gathers one request's reply and opens the gate for the next request when it is complete.
-class ReplySink : public EventSink {
- public:
-  struct Gate {
-    std::mutex mutex;
-    std::condition_variable changed;
-    int open = 0;  ///< requests in the engine
-    int done = 0;
-  };
-
-  ReplySink(Gate& gate, Reply& reply, std::string& error) : gate_(gate), reply_(reply), error_(error) {}
-
-  void on_token(const TokenEvent& event) override { take(event.text, event.thinking); }
-
-  void on_finish(const FinishEvent& event) override {
-    take(event.text, event.thinking);
-    reply_.thinking_tokens = event.usage.reasoning_tokens;
-    reply_.answer_tokens = event.usage.completion_tokens - event.usage.reasoning_tokens;
-    error_ = event.error;
-    const std::lock_guard lock(gate_.mutex);
-    --gate_.open;
-    ++gate_.done;
-    gate_.changed.notify_one();
-  }
-
- private:
-  void take(const std::string& text, bool thinking) { (thinking ? reply_.thinking : reply_.answer) += text; }
-
-  Gate& gate_;
-  Reply& reply_;
-  std::string& error_;
-};
-
 /// The model's replies, in the examples' order.
 std::vector<Reply> ask_all(Engine& engine, const std::vector<const Example*>& examples,
                            const SearchEvalOptions& options,
                            const std::function<void(const SearchProgress&)>& progress) {
   const int all = static_cast<int>(examples.size());
   std::vector<Reply> replies(examples.size());
-  std::vector<std::string> errors(examples.size());
+  std::vector<FinishEvent> ends(examples.size());
   ReplySink::Gate gate;
   const auto wait_until = [&](auto&& ready) {
     std::unique_lock lock(gate.mutex);
@@ -68,25 +32,22 @@ std::vector<Reply> ask_all(Engine& engine, const std::vector<const Example*>& ex
   };
   for (size_t i = 0; i < examples.size(); ++i) {
     wait_until([&] { return gate.open < options.parallel; });
-    GenerateRequest request;
-    request.prompt = render_chat(
-        engine.tokenizer(), std::array<ChatMessage, 1>{{{"user", examples[i]->query}}}, options.thinking);
-    request.starts_thinking = options.thinking == Thinking::on;
+    GenerateRequest request = search_request(engine, examples[i]->query, options.thinking);
     {
       const std::lock_guard lock(gate.mutex);
       ++gate.open;
     }
     try {
-      engine.submit(std::move(request), std::make_shared<ReplySink>(gate, replies[i], errors[i]));
+      engine.submit(std::move(request), std::make_shared<ReplySink>(gate, replies[i], ends[i]));
     } catch (...) {
       wait_until([&] { return gate.open == 1; });  // the others still write into this function's replies
       throw;
     }
   }
   for (int done = 0; done < all;) done = wait_until([&] { return gate.done > done; });
-  for (size_t i = 0; i < errors.size(); ++i) {
-    if (!errors[i].empty())
-      fail(ErrorKind::internal, "query {} (\"{}\"): {}", i, examples[i]->query, errors[i]);
+  for (size_t i = 0; i < ends.size(); ++i) {
+    if (!ends[i].error.empty())
+      fail(ErrorKind::internal, "query {} (\"{}\"): {}", i, examples[i]->query, ends[i].error);
   }
   return replies;
 }

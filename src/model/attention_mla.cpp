@@ -6,15 +6,21 @@
 
 namespace tern {
 
-bool absorbing_is_cheaper(const MlaShape& shape, int position, size_t count) {
+int absorbed_from(const MlaShape& shape) {
   // Multiply-adds of one head. Each query absorbed costs what each key decompressed does, so the new tokens
   // cancel and only the cached keys count; against that stands what absorbed scores and sums cost more per
-  // query and key.
+  // query and key: n * cached + n (n + 1) / 2 of them.
   const double decompress_key = static_cast<double>(shape.kv_rank) * (shape.nope + shape.v);
   const double more_a_pair = (2.0 * shape.kv_rank + shape.rope) - (shape.nope + shape.rope + shape.v);
-  const double n = static_cast<double>(count), cached = position;
-  const double pairs = n * cached + n * (n + 1) / 2;
-  return pairs * more_a_pair < cached * decompress_key;
+  if (more_a_pair <= 0) return 0;
+  const double n = kUsualPiece;
+  const double gain = decompress_key - n * more_a_pair;  // of a cached key
+  if (gain <= 0) return kNever;
+  const double cached = n * (n + 1) / 2 * more_a_pair / gain;
+  constexpr int kFarthest = 1 << 20;  // beyond every context that is worth the difference
+  return cached > kFarthest
+             ? kNever
+             : PagedCache::pages_for(static_cast<int>(std::ceil(cached))) * PagedCache::kPageTokens;
 }
 
 MlaAttention::MlaAttention(const MlaShape& shape, const RopeParams& rope, uint64_t hidden, float eps,

@@ -10,6 +10,7 @@
 
 #include <cstddef>
 #include <cstdint>
+#include <limits>
 #include <string>
 #include <vector>
 
@@ -54,9 +55,12 @@ struct MlaWeights {
 /// TensorReader.
 MlaWeights load_mla(TensorReader& reader, const MlaShape& shape, uint64_t hidden, int layer);
 
-/// Whether `count` query tokens after `position` cached ones cost less absorbed, by arithmetic per head.
-/// Depends on this one sequence alone.
-bool absorbing_is_cheaper(const MlaShape& shape, int position, size_t count);
+/// The position from which prompts cost less absorbed, by arithmetic per head for pieces of kUsualPiece
+/// tokens; a whole number of cache pages, or kNever. A prompt's way depends on the position alone, not on how
+/// it is cut: so its rows have the same bits whether they are made now or were kept from an earlier prompt.
+int absorbed_from(const MlaShape& shape);
+inline constexpr int kNever = std::numeric_limits<int>::max();
+inline constexpr int kUsualPiece = 128;
 
 /// Buffers for one layer at a time, sized once.
 class MlaAttention {

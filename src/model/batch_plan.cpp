@@ -21,7 +21,7 @@ size_t BatchPlan::find_piece(SequenceId sequence) const {
   return pieces_.size();
 }
 
-void BatchPlan::group(std::span<const BatchToken> batch, const PagedCache& cache, int vocab) {
+void BatchPlan::group(std::span<const BatchToken> batch, const PagedCache& cache, int vocab, int cut) {
   if (batch.empty() || batch.size() > max_tokens_) {
     fail(ErrorKind::bad_input, "batch: expected 1 to {} tokens, found {}", max_tokens_, batch.size());
   }
@@ -40,12 +40,16 @@ void BatchPlan::group(std::span<const BatchToken> batch, const PagedCache& cache
       fail(ErrorKind::bad_input, "batch: position {} of sequence {} has no room, its cache holds {} tokens",
            token.position, token.sequence, cache.length(token.sequence));
     }
-    const size_t piece = find_piece(token.sequence);
-    if (piece == pieces_.size()) pieces_.push_back({.sequence = token.sequence, .position = token.position});
-    const int64_t expected = int64_t{pieces_[piece].position} + static_cast<int64_t>(pieces_[piece].count);
-    if (token.position != expected) {
+    size_t piece = find_piece(token.sequence);
+    const bool begins = piece == pieces_.size();
+    if (!begins && token.position != pieces_[piece].end()) {
       fail(ErrorKind::bad_input, "batch: sequence {} goes on at position {}, expected {}", token.sequence,
-           token.position, expected);
+           token.position, pieces_[piece].end());
+    }
+    if (begins || token.position == cut) {
+      piece = pieces_.size();
+      pieces_.push_back(
+          {.sequence = token.sequence, .position = token.position, .generated = token.generated});
     }
     ++pieces_[piece].count;
     piece_of_[i] = static_cast<uint32_t>(piece);

@@ -16,8 +16,11 @@ struct Piece {
   SequenceId sequence = 0;
   int position = 0;  ///< of its first token
   size_t count = 0;
-  size_t first = 0;       ///< index of its first token in the plan's order
-  bool absorbed = false;  ///< which way through attention
+  size_t first = 0;        ///< index of its first token in the plan's order
+  bool generated = false;  ///< its first token is
+  bool absorbed = false;   ///< which way through attention
+
+  int64_t end() const { return position + static_cast<int64_t>(count); }
 };
 
 /// Built anew for each forward pass; memory is taken once.
@@ -26,8 +29,9 @@ class BatchPlan {
   explicit BatchPlan(size_t max_tokens);
 
   /// Checks the batch and finds its pieces. Throws Error{bad_input}: no or too many tokens, ids out of range,
-  /// positions that are not contiguous within a sequence or have no room in the cache.
-  void group(std::span<const BatchToken> batch, const PagedCache& cache, int vocab);
+  /// positions that are not contiguous within a sequence or have no room in the cache. A piece that reaches
+  /// over position `cut` becomes two.
+  void group(std::span<const BatchToken> batch, const PagedCache& cache, int vocab, int cut);
   /// Orders the tokens: absorbed pieces first, each piece's tokens together. Call after setting
   /// Piece::absorbed.
   void arrange();

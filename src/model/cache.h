@@ -10,9 +10,11 @@ namespace tern {
 
 using SequenceId = int32_t;
 
-/// A page holds kPageTokens tokens of one sequence for every layer. The memory is taken once, at
-/// construction. Rows are what the family caches: for MLA the normed latent and the roped key, {kv_rank +
-/// rope}.
+/// A page holds kPageTokens tokens for every layer. The memory is taken once, at construction. Rows are what
+/// the family caches: for MLA the normed latent and the roped key, {kv_rank + rope}.
+///
+/// Whole pages may be held by several sequences that begin alike, and kept for sequences to come; nobody
+/// writes them any more.
 class PagedCache {
  public:
   static constexpr int kPageTokens = 32;
@@ -36,8 +38,22 @@ class PagedCache {
   int length(SequenceId sequence) const { return lengths_[sequence]; }
   /// Makes room for `tokens` more. False, and nothing changed, where the pages or max_tokens don't suffice.
   bool extend(SequenceId sequence, int tokens);
-  /// Keeps the first n tokens; pages no longer needed become free. truncate(s, 0) forgets the sequence.
+  /// Keeps the first n tokens; pages that nobody else holds become free. truncate(s, 0) forgets the sequence.
+  /// Throws Error{internal} where n cuts a page in two that others hold.
   void truncate(SequenceId sequence, int n);
+
+  /// The pages of a sequence, in order.
+  std::span<const int32_t> pages(SequenceId sequence) const { return tables_[sequence]; }
+  /// The sequences that hold a page.
+  int users(int32_t page) const { return users_[page]; }
+  bool kept(int32_t page) const { return kept_[page] != 0; }
+  /// A kept page that no sequence holds does not become free until it is dropped.
+  void keep(int32_t page) { kept_[page] = 1; }
+  void drop(int32_t page);
+  /// The sequence, all of whose pages are full, goes on with a full page that others hold or that is kept.
+  void share(SequenceId sequence, int32_t page);
+  /// A sequence's full page gives way to one with the same rows.
+  void replace(SequenceId sequence, int index, int32_t page);
 
   /// The row of one token. Rows of one page are contiguous: row(l, s, p + 1) follows row(l, s, p) inside a
   /// page.
@@ -52,7 +68,11 @@ class PagedCache {
   std::vector<float> memory_;                 ///< {pages, layers, kPageTokens, row}; zero at the start
   std::vector<std::vector<int32_t>> tables_;  ///< per sequence: its pages in order
   std::vector<int> lengths_;
+  std::vector<int32_t> users_;  ///< per page: sequences that hold it
+  std::vector<char> kept_;      ///< per page
   std::vector<int32_t> free_;
+
+  void release(int32_t page);
 };
 
 }  // namespace tern

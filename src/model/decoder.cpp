@@ -6,6 +6,7 @@
 
 #include "base/error.h"
 #include "model/batch_plan.h"
+#include "model/pass_meter.h"
 #include "model/project.h"
 
 namespace tern {
@@ -22,11 +23,13 @@ class Decoder final : public Model {
                     const std::function<bool()>& pause, float* logits) override;
   void draft(std::span<const BatchToken> batch, const float* states, PagedCache& cache,
              float* logits) override;
+  ModelStatistics statistics() const override { return meter_.statistics(); }
+  std::vector<uint64_t> expert_choices() const override { return meter_.expert_choices(); }
 
  private:
   void begin(std::span<const BatchToken> batch, const PagedCache& cache);
   void check_cache(const PagedCache& cache) const;
-  void choose_paths(const MlaShape& shape);
+  void choose_paths();
   void embed();
   void join(const DraftLayer& draft, const float* states);
   size_t run_layer(int index, const DecoderLayer& layer, PagedCache& cache, bool only_wanted);
@@ -49,10 +52,12 @@ class Decoder final : public Model {
   Compute compute_;
   std::unique_ptr<DecoderWeights> weights_;
   ModelShape public_shape_;
+  PassMeter meter_;
 
   BatchPlan plan_;
   std::optional<MlaAttention> mla_;  // one of the two
   std::optional<GqaAttention> gqa_;
+  int absorbed_from_ = 0;
   MoeLayer moe_;
   GatedScratch dense_;
   Activations activations_;
@@ -109,12 +114,15 @@ Decoder::Decoder(const GgufFile& file, const DecoderShape& shape, const ModelOpt
       compute_{kernels(options.isa), team_},
       weights_(load_decoder_weights(file, shape, options.draft, team_)),
       public_shape_(public_shape(file, shape, *weights_)),
+      meter_(shape, *weights_),
       plan_(checked_batch(options.max_batch)),
       moe_(router_of(shape), shape.hidden, shape.expert_ff, size_t(shape.expert_ff) * shape.shared_experts,
            options.max_batch, team_.size()) {
   const size_t tokens = options.max_batch, hidden = shape.hidden;
   if (const auto* mla = std::get_if<MlaShape>(&shape.attention)) {
     mla_.emplace(*mla, shape.rope, hidden, shape.eps, tokens, team_.size());
+    absorbed_from_ = absorbed_from(*mla);
+    if (options.attention == AttentionPath::automatic) public_shape_.same_rows_from = absorbed_from_;
   } else {
     gqa_.emplace(std::get<GqaShape>(shape.attention), shape.rope, hidden, shape.eps, tokens, team_.size());
   }
@@ -133,6 +141,7 @@ void Decoder::forward(std::span<const BatchToken> batch, PagedCache& cache, floa
   }
   begin(batch, cache);
   embed();
+  meter_.lap(Stage::rest);
   for (int i = 0; i < shape_.layers; ++i) run_layer(i, weights_->layers[i], cache, false);
   norm(weights_->output_norm, plan_.tokens());
   give_states(states);
@@ -148,6 +157,7 @@ bool Decoder::forward_part(std::span<const BatchToken> batch, PagedCache& cache,
   } else {
     std::copy_n(pass.states.begin(), values, x_.begin());
   }
+  meter_.lap(Stage::rest);
   while (pass.layers + 1 < shape_.layers) {
     run_layer(pass.layers, weights_->layers[pass.layers], cache, false);
     ++pass.layers;
@@ -169,6 +179,7 @@ void Decoder::draft(std::span<const BatchToken> batch, const float* states, Page
   const DraftLayer& draft = *weights_->draft;
   begin(batch, cache);
   join(draft, states);
+  meter_.lap(Stage::rest);
   const size_t tokens = run_layer(shape_.layers, draft.layer, cache, true);
   norm(draft.output_norm, tokens);
   head(draft.output ? *draft.output : weights_->output, tokens, logits);
@@ -181,17 +192,24 @@ size_t Decoder::run_layer(int index, const DecoderLayer& layer, PagedCache& cach
   add(plan_.tokens());
   if (only_wanted) keep_wanted(x_);
   const size_t tokens = only_wanted ? plan_.wanted().size() : plan_.tokens();
-  if (tokens == 0) return 0;
+  if (tokens == 0) {
+    meter_.lap(Stage::attention);
+    return 0;
+  }
   norm(layer.ffn_norm, tokens);
+  meter_.lap(Stage::attention);
   feed_forward(index, layer, tokens, only_wanted);
   add(tokens);
+  meter_.lap(shape_.is_dense(index) ? Stage::dense : Stage::experts);
   return tokens;
 }
 
 void Decoder::begin(std::span<const BatchToken> batch, const PagedCache& cache) {
+  meter_.start();
   check_cache(cache);
-  plan_.group(batch, cache, shape_.vocab);
-  if (const auto* mla = std::get_if<MlaShape>(&shape_.attention)) choose_paths(*mla);
+  const bool automatic = mla_ && options_.attention == AttentionPath::automatic;
+  plan_.group(batch, cache, shape_.vocab, automatic ? absorbed_from_ : kNever);
+  if (mla_) choose_paths();
   plan_.arrange();
   mla_ ? mla_->prepare(plan_) : gqa_->prepare(plan_);
 }
@@ -203,11 +221,11 @@ void Decoder::check_cache(const PagedCache& cache) const {
        public_shape_.cache_layers, public_shape_.cache_row, found.layers, found.row);
 }
 
-void Decoder::choose_paths(const MlaShape& shape) {
+void Decoder::choose_paths() {
   for (Piece& piece : plan_.pieces()) {
     piece.absorbed = options_.attention == AttentionPath::absorbed ||
                      (options_.attention == AttentionPath::automatic &&
-                      absorbing_is_cheaper(shape, piece.position, piece.count));
+                      (piece.generated || piece.position >= absorbed_from_));
   }
 }
 
@@ -229,6 +247,7 @@ void Decoder::join(const DraftLayer& draft, const float* states) {
   }
   project(compute_, activations_, joined_.data(), 2 * hidden, plan_.tokens(),
           {{&draft.join, x_.data(), hidden}});
+  meter_.read(draft.join);
 }
 
 void Decoder::attend(int index, const DecoderLayer& layer, PagedCache& cache) {
@@ -239,14 +258,19 @@ void Decoder::attend(int index, const DecoderLayer& layer, PagedCache& cache) {
     const auto& weights = std::get<GqaWeights>(layer.attention);
     gqa_->forward(compute_, weights, plan_, cache, index, normed_.data(), delta_.data());
   }
+  meter_.attended(index, plan_);
 }
 
 void Decoder::feed_forward(int index, const DecoderLayer& layer, size_t tokens, bool only_wanted) {
+  meter_.fed_forward(index);
   if (shape_.is_dense(index)) {
     gated_ffn(compute_, layer.dense, dense_, normed_.data(), tokens, delta_.data());
     return;
   }
-  moe_.forward(compute_, weights_->experts, index, layer.moe, normed_.data(), tokens, delta_.data());
+  moe_.route(compute_, layer.moe, normed_.data(), tokens);
+  meter_.lap(Stage::router);
+  moe_.run(compute_, weights_->experts, index, layer.moe, normed_.data(), tokens, delta_.data());
+  meter_.ran_experts(index, moe_);
   if (options_.router_observer) report_routes(index, tokens, only_wanted);
 }
 
@@ -267,9 +291,13 @@ void Decoder::give_states(float* states) {
 }
 
 void Decoder::head(const PackedMatrix& output, size_t tokens, float* logits) {
-  if (tokens == 0) return;
-  const size_t hidden = shape_.hidden, vocab = shape_.vocab;
-  project(compute_, activations_, normed_.data(), hidden, tokens, {{&output, logits, vocab}});
+  if (tokens > 0) {
+    const size_t hidden = shape_.hidden, vocab = shape_.vocab;
+    project(compute_, activations_, normed_.data(), hidden, tokens, {{&output, logits, vocab}});
+    meter_.read(output);
+  }
+  meter_.lap(Stage::head);
+  meter_.finished(plan_.tokens());
 }
 
 void Decoder::norm(const std::vector<float>& weight, size_t tokens) {

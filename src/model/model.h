@@ -12,6 +12,7 @@
 #include "files/gguf.h"
 #include "kernels/kernels.h"
 #include "model/cache.h"
+#include "model/statistics.h"
 
 namespace tern {
 
@@ -22,10 +23,11 @@ struct BatchToken {
   int32_t position = 0;
   SequenceId sequence = 0;
   bool wants_logits = false;
+  bool generated = false;  ///< chosen by the model, or drafted for it: not of a prompt
 };
 
-/// Which way Multi-head Latent Attention goes. automatic: decompressed for pieces of a prompt, absorbed for
-/// short ones and decode.
+/// Which way Multi-head Latent Attention goes. automatic: generated tokens absorbed, prompts by
+/// their position, see absorbed_from().
 enum class AttentionPath { automatic, decompressed, absorbed };
 
 /// Is told which experts the router chose, on the thread that runs forward(). For tests and statistics.
@@ -51,8 +53,11 @@ struct ModelOptions {
 struct ModelShape {
   std::string architecture;
   int vocab = 0, hidden = 0, layers = 0, context = 0;
-  int cache_layers = 0;               ///< layers of its cache: the model's, and the draft layer if loaded
-  int cache_row = 0;                  ///< floats a token and layer
+  int cache_layers = 0;  ///< layers of its cache: the model's, and the draft layer if loaded
+  int cache_row = 0;     ///< floats a token and layer
+  /// Generated tokens from this position on leave the rows that they would leave as part of a prompt, bit for
+  /// bit, where all before them do.
+  int same_rows_from = 0;
   int experts = 0, experts_used = 0;  ///< routed ones a layer, and of those a token; 0: dense
   int draft_layers = 0;               ///< multi-token-prediction layers in the file, loaded or not
   uint64_t weights = 0,
@@ -93,6 +98,13 @@ class Model {
   /// layer behind the model's. Throws Error{bad_input} as forward(), and where no draft layer is loaded.
   virtual void draft(std::span<const BatchToken> batch, const float* states, PagedCache& cache,
                      float* logits);
+
+  /// Where the time of all passes went so far. Between passes, on the thread that runs them. A model that
+  /// doesn't measure has zeros.
+  virtual ModelStatistics statistics() const { return {}; }
+  /// How often the router chose each expert so far: {layers with experts, experts}, row by row, a loaded
+  /// draft layer's last. From any thread; empty without experts, and of a model that doesn't count.
+  virtual std::vector<uint64_t> expert_choices() const { return {}; }
 };
 
 /// Loads any supported architecture. The file must outlive the call only; weights are packed into memory of

@@ -172,7 +172,16 @@ MoeLayer::MoeLayer(const RouterParams& params, size_t hidden, size_t expert_ff, 
 void MoeLayer::forward(const Compute& compute, ExpertStore& store, int layer, const MoeWeights& weights,
                        const float* x, size_t tokens, float* y) {
   route(compute, weights, x, tokens);
+  run(compute, store, layer, weights, x, tokens, y);
+}
+
+void MoeLayer::route(const Compute& compute, const MoeWeights& weights, const float* x, size_t tokens) {
+  choose(compute, weights, x, tokens);
   sort_by_expert(tokens);
+}
+
+void MoeLayer::run(const Compute& compute, ExpertStore& store, int layer, const MoeWeights& weights,
+                   const float* x, size_t tokens, float* y) {
   run_experts(compute, store, layer, x, tokens);
   const bool shared = weights.shared.gate.rows > 0;
   if (shared) gated_ffn(compute, weights.shared, shared_ffn_, x, tokens, y);
@@ -193,7 +202,7 @@ void MoeLayer::combine(const Kernels& kernels, size_t token, bool shared, float*
   std::memcpy(y, sum, hidden_ * sizeof(float));
 }
 
-void MoeLayer::route(const Compute& compute, const MoeWeights& weights, const float* x, size_t tokens) {
+void MoeLayer::choose(const Compute& compute, const MoeWeights& weights, const float* x, size_t tokens) {
   const size_t experts = params_.experts;
   project(compute, activations_, x, hidden_, tokens,
           {{&weights.gate, logits_.data(), experts,

@@ -61,8 +61,17 @@ class MoeLayer {
   /// on the others: its experts are added in the order of its own choice, the shared one last.
   void forward(const Compute& compute, ExpertStore& store, int layer, const MoeWeights& weights,
                const float* x, size_t tokens, float* y);
+  /// The two halves of forward(), so that each can be timed: chooses each token's experts and sorts the
+  /// tokens by expert; then runs the experts over the same x.
+  void route(const Compute& compute, const MoeWeights& weights, const float* x, size_t tokens);
+  void run(const Compute& compute, ExpertStore& store, int layer, const MoeWeights& weights, const float* x,
+           size_t tokens, float* y);
 
-  /// Of the last forward: {used} experts and weights of one token.
+  /// Of the last route(), ascending: the experts that at least one token chose, and how many did.
+  std::span<const int32_t> distinct() const { return distinct_; }
+  uint32_t tokens_of(int32_t expert) const { return first_row_[expert + 1] - first_row_[expert]; }
+
+  /// Of the last route(): {used} experts and weights of one token.
   std::span<const int32_t> chosen(size_t token) const {
     return {chosen_.data() + token * params_.used, used()};
   }
@@ -77,7 +86,7 @@ class MoeLayer {
     GatedScratch ffn;
   };
   size_t used() const { return static_cast<size_t>(params_.used); }
-  void route(const Compute& compute, const MoeWeights& weights, const float* x, size_t tokens);
+  void choose(const Compute& compute, const MoeWeights& weights, const float* x, size_t tokens);
   void sort_by_expert(size_t tokens);
   void run_experts(const Compute& compute, ExpertStore& store, int layer, const float* x, size_t tokens);
   void combine(const Kernels& kernels, size_t token, bool shared, float* y);

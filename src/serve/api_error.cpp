@@ -6,6 +6,8 @@ namespace tern {
 
 const char* ApiError::type() const {
   switch (status_) {
+    case 401:
+      return "authentication_error";
     case 403:
       return "permission_error";
     case 404:

@@ -7,6 +7,9 @@
 #include <boost/beast/http/status.hpp>
 #include <boost/beast/http/verb.hpp>
 
+#include <netinet/tcp.h>
+
+#include <charconv>
 #include <ctime>
 
 namespace tern {
@@ -15,20 +18,67 @@ namespace asio = boost::asio;
 namespace http = boost::beast::http;
 using boost::system::error_code;
 
-Connection::Connection(asio::ip::tcp::socket socket, Hub& hub)
-    : socket_(std::move(socket)), timer_(hub.io), hub_(hub) {}
+namespace {
+
+/// A body may come in small chunks; one that is mostly chunks' heads is an attack on our time.
+constexpr size_t kWireBytesPerByte = 8;
+
+/// All values of a field as one list.
+std::string joined(const http::fields& fields, std::string_view name) {
+  std::string all;
+  const auto range = fields.equal_range({name.data(), name.size()});
+  for (auto at = range.first; at != range.second; ++at) {
+    if (!all.empty()) all += ",";
+    all += at->value();
+  }
+  return all;
+}
+
+/// A peer that vanishes without a word (cable, power, a forgetful router) is noticed within a minute while
+/// nothing is sent, and after the write timeout while something is.
+void notice_dead_peers(int socket, std::chrono::milliseconds write_timeout) {
+  const auto set = [socket](int level, int option, int value) {
+    setsockopt(socket, level, option, &value, sizeof(value));
+  };
+  set(SOL_SOCKET, SO_KEEPALIVE, 1);
+  set(IPPROTO_TCP, TCP_KEEPIDLE, 30);
+  set(IPPROTO_TCP, TCP_KEEPINTVL, 10);
+  set(IPPROTO_TCP, TCP_KEEPCNT, 3);
+  set(IPPROTO_TCP, TCP_USER_TIMEOUT, static_cast<int>(write_timeout.count()));
+}
+
+}  // namespace
+
+Connection::Connection(asio::ip::tcp::socket socket, const Address& peer, Hub& hub)
+    : socket_(std::move(socket)), timer_(hub.io), peer_(peer), hub_(hub) {}
 
 void Connection::start() {
   error_code ignored;
   socket_.set_option(asio::ip::tcp::no_delay(true), ignored);
   socket_.set_option(asio::socket_base::send_buffer_size(hub_.options.socket_buffer), ignored);
-  set_deadline(started_ + hub_.options.header_timeout);
+  socket_.non_blocking(true, ignored);
+  notice_dead_peers(socket_.native_handle(), hub_.options.write_timeout);
+  set_deadline(started_ + (hub_.draining ? hub_.options.linger : hub_.options.header_timeout));
   read();
 }
 
+void Connection::turn_away(const ApiError& error) {
+  refuse_request(error);
+}
+
+/// A request that is on its way, or that a client which has just connected is about to send, is still
+/// answered (with 503); a closed connection would lose it without a word.
 void Connection::drain() {
-  if (state_ == State::idle && inbox_.empty()) return abort();
   keep_alive_ = false;
+  if (state_ != State::idle || !inbox_.empty()) return;
+  error_code error;
+  if (fresh_ || socket_.available(error) > 0) return set_deadline(Clock::now() + hub_.options.linger);
+  abort();
+}
+
+std::optional<TimePoint> Connection::idle_since() const {
+  if (state_ != State::idle || fresh_ || !inbox_.empty()) return std::nullopt;
+  return idle_since_;
 }
 
 void Connection::abort() {
@@ -37,10 +87,12 @@ void Connection::abort() {
   const auto self = shared_from_this();
   if (const auto answer = std::exchange(answer_, nullptr)) answer->abandon();
   timer_.cancel();
+  wake_.reset();
+  hold(0);
   error_code ignored;
   socket_.close(ignored);
   hub_.connections.erase(self);
-  hub_.on_closed();
+  hub_.on_closed(peer_);
 }
 
 // ---- Reading
@@ -75,16 +127,8 @@ void Connection::on_read(error_code error, size_t size) {
 void Connection::parse() {
   while (!inbox_.empty() && (state_ == State::idle || state_ == State::receiving)) {
     if (state_ == State::idle) begin_request();
-    error_code error;
-    const size_t used = parser_->put(asio::buffer(inbox_), error);
-    inbox_.erase(0, used);
-    if (error && error != http::error::need_more) return refuse_request(error);
-    if (parser_->is_header_done() && !head_seen_) on_head();
-    if (parser_->is_done()) return on_request();
-    // What the parser can't use yet is one line or one chunk's head: nothing honest is as long as a whole
-    // head.
-    if (inbox_.size() > hub_.options.header_limit) return refuse_request(http::error::header_limit);
-    if (used == 0) return;
+    if (request_) return parse_body();
+    if (!parse_head()) return;
   }
 }
 
@@ -97,62 +141,139 @@ void Connection::begin_request() {
   parser_->eager(true);
   parser_->header_limit(static_cast<uint32_t>(hub_.options.header_limit));
   parser_->body_limit(hub_.options.body_limit);
-  head_seen_ = false;
+  request_.reset();
+  cors_headers_.clear();
+  raw_ = 0;
   keep_alive_ = head_only_ = chunked_ = answer_ended_ = false;
 }
 
-void Connection::on_head() {
-  head_seen_ = true;
-  set_deadline(Clock::now() + hub_.options.body_timeout);
-  const bool asks = boost::beast::iequals(parser_->get()[http::field::expect], "100-continue");
-  if (asks && !parser_->is_done()) send("HTTP/1.1 100 Continue\r\n\r\n");
+/// False where more bytes are needed, or none.
+bool Connection::parse_head() {
+  const size_t end = inbox_.find("\r\n\r\n");
+  const bool whole = end != std::string::npos;
+  const size_t size = whole ? end + 4 : inbox_.size();
+  if (size > hub_.options.header_limit) {
+    refuse_request(as_api_error(http::error::header_limit));
+    return false;
+  }
+  if (const auto wrong = bad_head_bytes(std::string_view(inbox_).substr(0, size), whole)) {
+    refuse_request(*wrong);
+    return false;
+  }
+  if (!whole) return false;
+  // Only the head is given, so that no trailer behind the body gets among its fields unseen.
+  error_code error;
+  parser_->put(asio::buffer(inbox_.data(), size), error);
+  inbox_.erase(0, size);
+  if (error && error != http::error::need_more) {
+    refuse_request(as_api_error(error));
+    return false;
+  }
+  on_head();
+  return state_ == State::receiving;
 }
 
-/// The whole request is here.
-void Connection::on_request() {
-  state_ = State::answering;
-  set_deadline(TimePoint::max());
+void Connection::on_head() {
   const auto& message = parser_->get();
+  if (const auto wrong = bad_head(message)) return refuse_request(*wrong);
+  head_at_ = Clock::now();
+  set_deadline(head_at_ + hub_.options.body_timeout);
+  request_ = read_head(message);
   keep_alive_ = message.keep_alive() && !hub_.draining;
   chunked_ = message.version() >= 11;
   head_only_ = message.method() == http::verb::head;
-  const size_t hosts = message.count(http::field::host);
-  if (hosts > 1 || (hosts == 0 && message.version() >= 11)) {
-    return reply(error_reply(ApiError(400, "The request must have one Host header.")));
+  cors_headers_ = hub_.service.cors_headers(*request_);
+  if (parser_->is_done()) return on_request();
+  if (hub_.service.refuses(*request_)) {
+    // Its body isn't waited for, so nobody knows where the next request begins.
+    keep_alive_ = false;
+    return on_request();
   }
-  answer_ = hub_.service.answer(take_request(), shared_from_this());
+  if (boost::beast::iequals(message[http::field::expect], "100-continue")) {
+    send("HTTP/1.1 100 Continue\r\n\r\n");
+  }
 }
 
-HttpRequest Connection::take_request() {
-  auto& message = parser_->get();
+HttpRequest Connection::read_head(const Fields& fields) const {
   HttpRequest request;
-  request.method = message.method_string();
-  const std::string_view target(message.target().data(), message.target().size());
+  request.method = fields.method_string();
+  const std::string_view target(fields.target().data(), fields.target().size());
   request.path = target.substr(0, target.find('?'));
-  request.host = message[http::field::host];
-  request.origin = message[http::field::origin];
-  request.deadline_ms = message["X-Tern-Deadline-Ms"];
-  request.body = std::move(message.body());
+  request.host = fields[http::field::host];
+  request.origin = fields[http::field::origin];
+  request.deadline_ms = fields["X-Tern-Deadline-Ms"];
+  if (fields.count(http::field::authorization) == 1)
+    request.authorization = fields[http::field::authorization];
+  request.accept_encoding = fields[http::field::accept_encoding];
+  request.if_none_match = fields[http::field::if_none_match];
+  request.preflight = fields[http::field::access_control_request_method];
+  request.client = hub_.service.client_of(peer_, joined(fields, "X-Forwarded-For"));
   request.arrived = started_;
-  parser_.reset();
   return request;
+}
+
+void Connection::parse_body() {
+  while (!inbox_.empty() && state_ == State::receiving) {
+    error_code error;
+    const size_t used = parser_->put(asio::buffer(inbox_), error);
+    inbox_.erase(0, used);
+    raw_ += used;
+    if (error && error != http::error::need_more) return refuse_request(as_api_error(error));
+    if (parser_->is_done()) return on_request();
+    // What the parser can't use yet is one chunk's head or trailers: nothing honest is as long as a whole
+    // head.
+    if (inbox_.size() > hub_.options.header_limit)
+      return refuse_request(as_api_error(http::error::header_limit));
+    if (raw_ > kWireBytesPerByte * hub_.options.body_limit + hub_.options.header_limit)
+      return refuse_request(as_api_error(http::error::body_limit));
+    if (used == 0) break;
+  }
+  const size_t here = parser_->get().body().size();
+  hold(here + inbox_.size());
+  if (hub_.arriving > hub_.options.bodies_limit) {
+    return refuse_request(ApiError(503, "Too many bytes of requests are on their way.").retry_after(1));
+  }
+  // Who sends steadily may take longer; who drips is cut.
+  set_deadline(head_at_ + hub_.options.body_timeout +
+               std::chrono::milliseconds(here * 1000 / hub_.options.body_rate));
+}
+
+/// Bytes of a body that wait here for the rest of it.
+void Connection::hold(size_t bytes) {
+  hub_.arriving += bytes - held_;
+  held_ = bytes;
+}
+
+/// The whole request is here, or as much of it as is needed.
+void Connection::on_request() {
+  state_ = State::answering;
+  set_deadline(TimePoint::max());
+  hold(0);
+  HttpRequest request = *std::exchange(request_, std::nullopt);
+  request.body = std::move(parser_->get().body());
+  parser_.reset();
+  answer_ = hub_.service.answer(std::move(request), shared_from_this());
 }
 
 /// Bytes that are no request tern takes: one reply, then the connection ends, for nobody knows where the next
 /// begins.
-void Connection::refuse_request(error_code error) {
+void Connection::refuse_request(const ApiError& error) {
   state_ = State::answering;
   keep_alive_ = false;
+  hold(0);
   inbox_.clear();
+  reply(error_reply(error));
+}
+
+ApiError Connection::as_api_error(error_code error) const {
   if (error == http::error::header_limit) {
-    return reply(error_reply(ApiError(
-        431, fmt::format("The request's head is longer than {} bytes.", hub_.options.header_limit))));
+    return ApiError(431,
+                    fmt::format("The request's head is longer than {} bytes.", hub_.options.header_limit));
   }
   if (error == http::error::body_limit) {
-    return reply(error_reply(
-        ApiError(413, fmt::format("The request's body is longer than {} bytes.", hub_.options.body_limit))));
+    return ApiError(413, fmt::format("The request's body is longer than {} bytes.", hub_.options.body_limit));
   }
-  reply(error_reply(ApiError(400, fmt::format("This is no HTTP request: {}.", error.message()))));
+  return ApiError(400, fmt::format("This is no HTTP request: {}.", error.message()));
 }
 
 // ---- Answering
@@ -163,35 +284,45 @@ std::string Connection::head(int status, std::string_view headers) const {
   std::tm parts;
   std::strftime(date, sizeof(date), "%a, %d %b %Y %H:%M:%S GMT", gmtime_r(&now, &parts));
   const auto reason = http::obsolete_reason(static_cast<http::status>(status));
-  return fmt::format("HTTP/1.1 {} {}\r\nDate: {}\r\nConnection: {}\r\n{}\r\n", status,
-                     std::string_view(reason.data(), reason.size()), date,
-                     keep_alive_ ? "keep-alive" : "close", headers);
+  return fmt::format(
+      "HTTP/1.1 {} {}\r\nDate: {}\r\nConnection: {}\r\nX-Content-Type-Options: nosniff\r\n{}{}\r\n", status,
+      std::string_view(reason.data(), reason.size()), date, keep_alive_ ? "keep-alive" : "close",
+      cors_headers_, headers);
 }
 
 void Connection::reply(const HttpReply& reply) {
   if (hub_.draining) keep_alive_ = false;
-  std::string headers =
-      fmt::format("Content-Type: {}\r\nContent-Length: {}\r\n", reply.content_type, reply.body.size());
+  // 204 has no body; 304 has none either, and a length there would be that of the one it stands for (RFC
+  // 9110, 8.6).
+  std::string headers;
+  if (reply.status != 204) headers += fmt::format("Content-Type: {}\r\n", reply.content_type);
+  if (reply.status != 204 && reply.status != 304)
+    headers += fmt::format("Content-Length: {}\r\n", reply.body.size());
   for (const auto& [name, value] : reply.headers) headers += fmt::format("{}: {}\r\n", name, value);
   end_answer();
-  send(head(reply.status, headers) + (head_only_ ? "" : reply.body));
+  send(head(reply.status, headers));
+  if (!head_only_) send(reply.body);
 }
 
 void Connection::begin_events() {
   if (hub_.draining) keep_alive_ = false;
   if (!chunked_) keep_alive_ = false;
-  held_head_ =
-      head(200, fmt::format("Content-Type: text/event-stream; charset=utf-8\r\nCache-Control: no-cache\r\n"
-                            "X-Accel-Buffering: no\r\n{}",
-                            chunked_ ? "Transfer-Encoding: chunked\r\n" : ""));
+  send(head(200, fmt::format("Content-Type: text/event-stream; charset=utf-8\r\nCache-Control: no-cache\r\n"
+                             "X-Accel-Buffering: no\r\n{}",
+                             chunked_ ? "Transfer-Encoding: chunked\r\n" : "")));
 }
 
 void Connection::event(std::string_view data) {
-  std::string bytes = std::exchange(held_head_, {});
-  constexpr size_t kAround = sizeof("data: \n\n") - 1;
-  bytes += chunked_ ? fmt::format("{:x}\r\ndata: {}\n\n\r\n", data.size() + kAround, data)
-                    : fmt::format("data: {}\n\n", data);
-  send(std::move(bytes));
+  if (!may_send()) return;
+  constexpr std::string_view kBefore = "data: ", kAfter = "\n\n";
+  if (chunked_) {
+    char size[2 * sizeof(size_t)];
+    const size_t chunk = kBefore.size() + data.size() + kAfter.size();
+    outbox_.append(size, std::to_chars(size, std::end(size), chunk, 16).ptr).append("\r\n");
+  }
+  outbox_.append(kBefore).append(data).append(kAfter);
+  if (chunked_) outbox_ += "\r\n";
+  send_soon();
 }
 
 void Connection::end_events() {
@@ -199,41 +330,74 @@ void Connection::end_events() {
   send(chunked_ ? "0\r\n\r\n" : "");
 }
 
+void Connection::wake_at(TimePoint at) {
+  if (!wake_) wake_.emplace(hub_.io);
+  wake_->expires_at(at);
+  wake_->async_wait([self = shared_from_this()](error_code error) {
+    if (const auto answer = self->answer_; answer && !error) answer->wake();
+  });
+}
+
 /// The last bytes of an answer are about to be queued.
 void Connection::end_answer() {
   answer_ = nullptr;
   answer_ended_ = true;
+  wake_.reset();
 }
 
-void Connection::send(std::string bytes) {
-  if (state_ == State::closed || overflowed_) return;
-  if (unsent_ > hub_.options.unsent_limit) {
-    overflowed_ = true;
-    // Posted, because the answer is in the middle of giving us an event.
-    return asio::post(hub_.io, [self = shared_from_this()] { self->abort(); });
+/// Whether there is still room for what is sent next.
+bool Connection::may_send() {
+  if (state_ == State::closed || overflowed_) return false;
+  if (outbox_.size() + writing_.size() <= hub_.options.unsent_limit) return true;
+  overflowed_ = true;
+  // Posted, because the answer is in the middle of giving us an event.
+  asio::post(hub_.io, [self = shared_from_this()] { self->abort(); });
+  return false;
+}
+
+void Connection::send(std::string_view bytes) {
+  if (!may_send()) return;
+  outbox_ += bytes;
+  send_soon();
+}
+
+/// At the end of this turn, so that all that it brings costs one write.
+void Connection::send_soon() {
+  if (flushing_) return;
+  flushing_ = true;
+  hub_.to_flush.push_back(shared_from_this());
+  if (hub_.to_flush.size() == 1) asio::post(hub_.io, [&hub = hub_] { flush_all(hub); });
+}
+
+void Connection::flush_all(Hub& hub) {
+  const auto connections = std::exchange(hub.to_flush, {});
+  for (const auto& connection : connections) {
+    connection->flushing_ = false;
+    connection->write();
   }
-  unsent_ += bytes.size();
-  queue_.push_back(std::move(bytes));
-  write();
 }
 
+/// What the socket has room for goes at once; for the rest it is waited.
 void Connection::write() {
-  if (!writing_.empty() || queue_.empty()) return;
-  writing_.assign(std::make_move_iterator(queue_.begin()), std::make_move_iterator(queue_.end()));
-  queue_.clear();
-  std::vector<asio::const_buffer> buffers;
-  for (const std::string& bytes : writing_) buffers.push_back(asio::buffer(bytes));
+  if (state_ == State::closed || !writing_.empty()) return;
+  if (outbox_.empty()) return on_written({});
+  writing_.swap(outbox_);
+  error_code error;
+  const size_t sent = socket_.write_some(asio::buffer(writing_), error);
+  if (error == asio::error::would_block) error = {};
+  if (error || sent == writing_.size()) return on_written(error);
   if (state_ == State::answering) set_deadline(Clock::now() + hub_.options.write_timeout);
-  asio::async_write(socket_, buffers,
-                    [self = shared_from_this()](error_code error, size_t) { self->on_written(error); });
+  asio::async_write(socket_, asio::buffer(writing_) + sent,
+                    [self = shared_from_this()](error_code failed, size_t) { self->on_written(failed); });
 }
 
 void Connection::on_written(error_code error) {
   if (state_ == State::closed) return;
   if (error) return abort();
-  for (const std::string& bytes : writing_) unsent_ -= bytes.size();
+  constexpr size_t kKept = 16 << 10;  // a long reply's memory is given back
   writing_.clear();
-  if (!queue_.empty()) return write();
+  if (writing_.capacity() > kKept) writing_.shrink_to_fit();
+  if (!outbox_.empty()) return write();
   if (state_ != State::answering) return;
   if (!answer_ended_) return set_deadline(TimePoint::max());
   if (keep_alive_ && !hub_.draining) return next_request();
@@ -242,6 +406,7 @@ void Connection::on_written(error_code error) {
 
 void Connection::next_request() {
   state_ = State::idle;
+  idle_since_ = Clock::now();
   answer_ended_ = false;
   set_deadline(Clock::now() + hub_.options.idle_timeout);
   parse();
@@ -283,9 +448,7 @@ void Connection::on_deadline() {
   if (deadline_ == TimePoint::max()) return;
   if (Clock::now() < deadline_) return wait();
   if (state_ != State::receiving) return abort();
-  state_ = State::answering;
-  keep_alive_ = false;
-  reply(error_reply(ApiError(408, "The request took too long to arrive.")));
+  refuse_request(ApiError(408, "The request took too long to arrive."));
 }
 
 }  // namespace tern

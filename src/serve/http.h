@@ -7,15 +7,23 @@
 #include <vector>
 
 #include "base/clock.h"
+#include "serve/address.h"
+#include "serve/guard.h"
 
 namespace tern {
 
 struct HttpRequest {
-  std::string method;       ///< as sent: GET, POST, …
-  std::string path;         ///< the target without its query
-  std::string host;         ///< the Host header, may be empty
-  std::string origin;       ///< the Origin header, may be empty
-  std::string deadline_ms;  ///< X-Tern-Deadline-Ms, may be empty
+  std::string method;           ///< as sent: GET, POST, …
+  std::string path;             ///< the target without its query
+  std::string host;             ///< the Host header, may be empty
+  std::string origin;           ///< the Origin header, may be empty
+  std::string deadline_ms;      ///< X-Tern-Deadline-Ms, may be empty
+  std::string accept_encoding;  ///< Accept-Encoding, may be empty
+  std::string if_none_match;    ///< If-None-Match, may be empty
+  std::string authorization;    ///< the Authorization header; empty where there are several
+  std::string preflight;        ///< Access-Control-Request-Method, may be empty
+  Address client;               ///< who asks, behind trusted proxies, too
+  Caller caller;                ///< set by the service
   std::string body;
   TimePoint arrived;  ///< its first byte; on a fresh connection, the accept
 };
@@ -35,11 +43,13 @@ class Outlet {
  public:
   virtual ~Outlet() = default;
   virtual void reply(const HttpReply& reply) = 0;
-  /// Sends the head of an event stream, together with the event that follows in the same turn.
+  /// Sends the head of an event stream. What is sent in one turn of the I/O thread goes out together.
   virtual void begin_events() = 0;
   /// Sends one server-sent event; `data` has no line breaks.
   virtual void event(std::string_view data) = 0;
   virtual void end_events() = 0;
+  /// Asks for the answer's wake() at this time; the last call counts, and none after the answer's end.
+  virtual void wake_at(TimePoint at) = 0;
 };
 
 /// An answer that is still being made. The connection keeps it until the outlet got its end.
@@ -48,6 +58,8 @@ class Answer {
   virtual ~Answer() = default;
   /// The client has gone: ends the work within one engine step. The outlet is not called any more.
   virtual void abandon() = 0;
+  /// The time of Outlet::wake_at() has come.
+  virtual void wake() {}
 };
 
 }  // namespace tern

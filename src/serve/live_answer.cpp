@@ -44,11 +44,17 @@ std::shared_ptr<LiveAnswer> LiveAnswer::start(Engine& engine, std::shared_ptr<Ma
   std::shared_ptr<LiveAnswer> answer(new LiveAnswer(engine, std::move(plan), std::move(outlet)));
   answer->submit(mailbox, active);
   if (!answer->plan_.stream) return answer;
-  answer->outlet_->begin_events();
-  for (size_t i = 0; i < answer->choices_.size(); ++i) {
-    answer->outlet_->event(first_event(answer->plan_.head, static_cast<int>(i), answer->event_usage()));
-  }
+  answer->begin_stream();
   return answer;
+}
+
+void LiveAnswer::begin_stream() {
+  outlet_->begin_events();
+  for (size_t i = 0; i < choices_.size(); ++i) {
+    const int index = static_cast<int>(i);
+    outlet_->event(first_event(plan_.head, index, event_usage()));
+    if (!plan_.continuous_usage) choices_[i].events.emplace(plan_.head, index, event_usage());
+  }
 }
 
 LiveAnswer::LiveAnswer(Engine& engine, Plan plan, std::shared_ptr<Outlet> outlet)
@@ -107,30 +113,80 @@ void LiveAnswer::on_token(int index, const TokenEvent& event) {
   if (!outlet_) return;
   Choice& choice = choices_[index];
   ++choice.usage.completion_tokens;
+  if (plan_.account) plan_.account->spend(1, Clock::now());
   if (event.thinking) ++choice.usage.reasoning_tokens;
+  if (hides(event.thinking)) return;
   if (choice.text.token_ids) choice.text.token_ids->push_back(event.token);
+  Piece piece{event.text, event.thinking, std::nullopt};
   // Completions are raw text: there the thinking's markers are seen.
-  const std::string text = plan_.head.chat ? event.text : event.text + event.marker;
+  if (!plan_.head.chat && plan_.include_thinking) piece.text += event.marker;
   // Markers and end tokens are no text of the answer, so they have no place in its log-probabilities.
-  std::optional<Logprobs> logprobs;
   if (event.logprobs && !engine_.tokenizer().is_special(event.token)) {
-    logprobs.emplace();
-    Logprobs& target = plan_.stream ? *logprobs : *choice.text.logprobs;
-    target.add(engine_.tokenizer(), *event.logprobs, event.thinking, choice.characters);
+    piece.logprobs.emplace();
+    piece.logprobs->add(engine_.tokenizer(), *event.logprobs, event.thinking, choice.characters);
   }
-  if (!text.empty() || logprobs || plan_.continuous_usage) {
-    give(index, text, event.thinking, logprobs ? &*logprobs : nullptr);
+  if (!piece.text.empty() || piece.logprobs || plan_.continuous_usage) give(index, std::move(piece));
+}
+
+void LiveAnswer::give(int index, Piece piece) {
+  Choice& choice = choices_[index];
+  choice.characters += count_characters(piece.text);
+  if (!plan_.stream) {
+    (piece.thinking && plan_.head.chat ? choice.text.reasoning : choice.text.content) += piece.text;
+    if (piece.logprobs) choice.text.logprobs->append(std::move(*piece.logprobs));
+  } else if (plan_.interval.count() > 0) {
+    hold(index, std::move(piece));
+  } else {
+    send(index, piece);
   }
 }
 
-void LiveAnswer::give(int index, const std::string& text, bool thinking, const Logprobs* logprobs) {
+/// The first piece goes at once, later ones when an interval has passed since the last event.
+void LiveAnswer::hold(int index, Piece piece) {
   Choice& choice = choices_[index];
-  choice.characters += count_characters(text);
-  if (plan_.stream) {
-    outlet_->event(text_event(plan_.head, index, text, thinking, logprobs, event_usage()));
+  if (choice.held && choice.held->thinking != piece.thinking) release(index);
+  if (!choice.held) {
+    choice.held = std::move(piece);
   } else {
-    (thinking && plan_.head.chat ? choice.text.reasoning : choice.text.content) += text;
+    choice.held->text += piece.text;
+    if (piece.logprobs && !choice.held->logprobs) choice.held->logprobs.emplace();
+    if (piece.logprobs) choice.held->logprobs->append(std::move(*piece.logprobs));
   }
+  if (Clock::now() >= choice.due) return release(index);
+  if (choice.due >= wakes_at_) return;
+  wakes_at_ = choice.due;
+  outlet_->wake_at(wakes_at_);
+}
+
+/// Sends what is held.
+void LiveAnswer::release(int index) {
+  Choice& choice = choices_[index];
+  if (!choice.held) return;
+  choice.due = Clock::now() + plan_.interval;
+  send(index, *std::exchange(choice.held, std::nullopt));
+}
+
+void LiveAnswer::wake() {
+  if (!outlet_) return;
+  wakes_at_ = TimePoint::max();
+  const TimePoint now = Clock::now();
+  for (size_t i = 0; i < choices_.size(); ++i) {
+    const Choice& choice = choices_[i];
+    if (choice.held && choice.due <= now) release(static_cast<int>(i));
+    if (choice.held) wakes_at_ = std::min(wakes_at_, choice.due);
+  }
+  if (wakes_at_ != TimePoint::max()) outlet_->wake_at(wakes_at_);
+}
+
+void LiveAnswer::send(int index, const Piece& piece) {
+  const Choice& choice = choices_[index];
+  if (choice.events && !piece.logprobs) {
+    event_.clear();
+    choice.events->append(event_, piece.text, piece.thinking);
+    return outlet_->event(event_);
+  }
+  const Logprobs* logprobs = piece.logprobs ? &*piece.logprobs : nullptr;
+  outlet_->event(text_event(plan_.head, index, piece.text, piece.thinking, logprobs, event_usage()));
 }
 
 void LiveAnswer::on_finish(int index, const FinishEvent& event) {
@@ -140,7 +196,8 @@ void LiveAnswer::on_finish(int index, const FinishEvent& event) {
     const bool error = event.reason == FinishReason::error;
     return break_off(error ? ApiError(500, event.error) : ApiError(503, "The server is shutting down."));
   }
-  if (!event.text.empty()) give(index, event.text, event.thinking, nullptr);
+  if (!event.text.empty() && !hides(event.thinking)) give(index, {event.text, event.thinking, std::nullopt});
+  release(index);
   choices_[index].text.reason = event.reason;
   choices_[index].usage = event.usage;
   choices_[index].text.tern = timing_json(event);
@@ -166,6 +223,7 @@ void LiveAnswer::complete() {
 
 /// Ends every choice; the client gets the error as its reply, or as a stream's last event.
 void LiveAnswer::break_off(const ApiError& error) {
+  for (size_t i = 0; i < choices_.size(); ++i) release(static_cast<int>(i));
   const auto outlet = std::exchange(outlet_, nullptr);
   abandon();
   if (!plan_.stream) return outlet->reply({error.status(), error.json(), {}});

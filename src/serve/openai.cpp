@@ -3,8 +3,8 @@
 #include <algorithm>
 #include <charconv>
 #include <limits>
-#include <map>
 
+#include "serve/common_fields.h"
 #include "serve/json_fields.h"
 #include "serve/template_variables.h"
 
@@ -13,50 +13,10 @@ namespace {
 
 constexpr int kMaxInt = std::numeric_limits<int>::max();
 
-[[noreturn]] void refuse_unsupported(const std::string& field) {
-  refuse(field, "unsupported_parameter", "'{}' is not supported by this server yet.", field);
-}
-
-/// Whether a value of a field tern can't honour asks for nothing: then it may stand there.
-bool asks_nothing(const RequestJson& value) {
-  if (value.is_boolean()) return !value.get<bool>();
-  if (value.is_number()) return value.get<double>() == 0;
-  return value.is_null() || ((value.is_array() || value.is_object()) && value.empty());
-}
-
-void refuse_unless_empty(const Fields& fields, std::initializer_list<const char*> keys) {
-  for (const char* key : keys) {
-    const RequestJson* value = fields.find(key);
-    if (value && !asks_nothing(*value)) refuse_unsupported(key);
-  }
-}
-
-void refuse_unless_word(const Fields& fields, const char* key, std::string_view harmless) {
-  const RequestJson* value = fields.find(key);
-  if (value && *value != RequestJson(harmless)) refuse_unsupported(key);
-}
-
-/// Known fields of OpenAI's and vLLM's APIs that would change the answer and that tern does not have.
-void refuse_known_unsupported(const Fields& fields) {
-  refuse_unless_empty(fields, {"prompt_logprobs", "min_tokens", "stop_token_ids", "bad_words",
-                               "allowed_token_ids", "use_beam_search", "structured_outputs", "guided_json",
-                               "guided_regex", "guided_choice", "guided_grammar", "logits_processors"});
-  refuse_unless_empty(fields, {"functions", "audio", "prediction", "web_search_options"});
-  refuse_unless_word(fields, "function_call", "none");
-  const RequestJson* modalities = fields.find("modalities");
-  if (modalities && *modalities != RequestJson::array({"text"})) refuse_unsupported("modalities");
-  const RequestJson* best_of = fields.find("best_of");
-  if (best_of && *best_of != RequestJson(1)) refuse_unsupported("best_of");
-  if (const RequestJson* format = fields.object("response_format")) {
-    const Fields inner(*format, "response_format.");
-    if (inner.string("type").value_or("") != "text") refuse_unsupported("response_format");
-  }
-}
-
 void refuse_unsupported_in_chat(const Fields& fields) {
   if (!fields.boolean("add_generation_prompt").value_or(true)) refuse_unsupported("add_generation_prompt");
   if (fields.boolean("continue_final_message").value_or(false)) refuse_unsupported("continue_final_message");
-  refuse_unless_empty(fields, {"chat_template"});
+  refuse_unless_empty(fields, {"chat_template", "echo", "add_special_tokens"});
   // Calls that the model makes stay text of its answer, so none can be promised.
   const RequestJson* choice = fields.find("tool_choice");
   if (choice && *choice != RequestJson("auto")) refuse_unless_word(fields, "tool_choice", "none");
@@ -68,121 +28,11 @@ void refuse_unsupported_in_completions(const Fields& fields) {
   const RequestJson* suffix = fields.find("suffix");
   if (suffix && *suffix != RequestJson("")) refuse_unsupported("suffix");
   // A budget of 0 asks for no thinking at all, so any number asks for something.
-  if (fields.find("thinking_budget_tokens")) refuse_unsupported("thinking_budget_tokens");
-}
-
-std::string stop_string(const RequestJson& value, const std::string& name) {
-  if (!value.is_string()) refuse_type(name, "a string", value);
-  auto text = value.get<std::string>();
-  if (text.empty() || text.size() > kMaxStopBytes) {
-    refuse(name, "invalid_value", "Invalid value for '{}': expected 1 to {} bytes, but got {}.", name,
-           kMaxStopBytes, text.size());
+  for (const char* key : {"thinking_budget_tokens", "thinking_token_budget"}) {
+    if (fields.find(key)) refuse_unsupported(key);
   }
-  return text;
-}
-
-std::vector<std::string> read_stop(const Fields& fields) {
-  const RequestJson* value = fields.find("stop");
-  if (!value) return {};
-  if (value->is_string()) return {stop_string(*value, "stop")};
-  if (!value->is_array()) refuse_type("stop", "a string or an array of strings", *value);
-  if (value->size() > kMaxStops) {
-    refuse("stop", "invalid_value", "Invalid value for 'stop': expected at most {} strings, but got {}.",
-           kMaxStops, value->size());
-  }
-  std::vector<std::string> stops;
-  for (size_t i = 0; i < value->size(); ++i)
-    stops.push_back(stop_string((*value)[i], fmt::format("stop[{}]", i)));
-  return stops;
-}
-
-/// Any 64-bit integer; negative ones count from the top as in two's complement.
-std::optional<uint64_t> read_seed(const Fields& fields) {
-  const RequestJson* value = fields.find("seed");
-  if (!value) return std::nullopt;
-  if (!value->is_number_integer()) refuse_type("seed", "an integer", *value);
-  return value->is_number_unsigned() ? value->get<uint64_t>() : static_cast<uint64_t>(value->get<int64_t>());
-}
-
-void read_stream(const Fields& fields, CommonFields& request) {
-  request.stream = fields.boolean("stream").value_or(false);
-  const RequestJson* options = fields.object("stream_options");
-  if (!options) return;
-  if (!request.stream)
-    refuse("stream_options", "invalid_value", "'stream_options' goes only with \"stream\": true.");
-  const Fields inner(*options, "stream_options.");
-  request.include_usage = inner.boolean("include_usage").value_or(false);
-  request.continuous_usage = inner.boolean("continuous_usage_stats").value_or(false);
-}
-
-/// {"TOKEN_ID": BIAS, …}, from -100 to 100.
-std::vector<std::pair<int32_t, float>> read_logit_bias(const Fields& fields) {
-  const RequestJson* object = fields.object("logit_bias");
-  if (!object) return {};
-  if (object->size() > kMaxBiases) {
-    refuse("logit_bias", "invalid_value",
-           "Invalid value for 'logit_bias': expected at most {} tokens, but got {}.", kMaxBiases,
-           object->size());
-  }
-  const Fields inner(*object, "logit_bias.");
-  std::map<int32_t, float> biases;
-  for (const auto& [key, value] : object->items()) {
-    int32_t token = 0;
-    const auto read = std::from_chars(key.data(), key.data() + key.size(), token);
-    if (read.ec != std::errc() || read.ptr != key.data() + key.size() || token < 0)
-      refuse("logit_bias", "invalid_value", "Invalid value for 'logit_bias': \"{}\" is not a token id.", key);
-    biases[token] = static_cast<float>(inner.number(key.c_str(), -100, 100).value_or(0));
-  }
-  return {biases.begin(), biases.end()};
-}
-
-void read_sampling(const Fields& fields, CommonFields& request) {
-  if (const auto temperature = fields.number("temperature", 0, 2))
-    request.temperature = static_cast<float>(*temperature);
-  request.top_p = static_cast<float>(fields.number("top_p", 0, 1).value_or(1));
-  request.top_k = static_cast<int>(std::max<int64_t>(0, fields.integer("top_k", -1, kMaxInt).value_or(0)));
-  request.min_p = static_cast<float>(fields.number("min_p", 0, 1).value_or(0));
-  request.presence_penalty = static_cast<float>(fields.number("presence_penalty", -2, 2).value_or(0));
-  request.frequency_penalty = static_cast<float>(fields.number("frequency_penalty", -2, 2).value_or(0));
-  request.repetition_penalty = static_cast<float>(fields.number("repetition_penalty", 0.01, 100).value_or(1));
-  request.logit_bias = read_logit_bias(fields);
-  request.seed = read_seed(fields);
-}
-
-void read_deadline(const Fields& fields, CommonFields& request) {
-  if (const auto ms = fields.integer("deadline_ms", 1, kMaxDeadlineMs))
-    request.deadline_ms = static_cast<int>(*ms);
-  request.answer_reserve = static_cast<int>(fields.integer("answer_reserve_tokens", 1, kMaxInt).value_or(0));
-  const std::string late = fields.string("late").value_or("refuse");
-  constexpr std::pair<std::string_view, LatePolicy> kPolicies[] = {{"refuse", LatePolicy::refuse},
-                                                                   {"no_think", LatePolicy::no_think},
-                                                                   {"best_effort", LatePolicy::best_effort}};
-  const auto policy = std::find_if(std::begin(kPolicies), std::end(kPolicies),
-                                   [&](const auto& one) { return one.first == late; });
-  if (policy == std::end(kPolicies)) {
-    refuse("late", "invalid_value",
-           "Invalid value for 'late': expected refuse, no_think or best_effort, but got \"{}\".", late);
-  }
-  request.late = policy->second;
-}
-
-void read_common(const Fields& fields, CommonFields& request) {
-  refuse_known_unsupported(fields);
-  request.model = fields.string("model");
-  request.n = static_cast<int>(fields.integer("n", 1, kMaxN).value_or(1));
-  // The newer name stands last and wins; the older one stays for the clients that know no other.
-  for (const char* name : {"max_tokens", "max_completion_tokens"}) {
-    if (const auto most = fields.integer(name, 1, kMaxInt)) request.max_tokens = static_cast<int>(*most);
-  }
-  request.stop = read_stop(fields);
-  request.ignore_eos = fields.boolean("ignore_eos").value_or(false);
-  read_stream(fields, request);
-  request.return_token_ids = fields.boolean("return_token_ids").value_or(false);
-  if (request.return_token_ids && request.stream) {
-    refuse("return_token_ids", "unsupported_value", "'return_token_ids' is not supported in streams.");
-  }
-  read_sampling(fields, request);
-  read_deadline(fields, request);
+  const RequestJson* line = fields.find("thinking_closing_line");
+  if (line && *line != RequestJson("")) refuse_unless_empty(fields, {"thinking_closing_line"});
 }
 
 /// A message's text: a string, or the texts of an array of parts one after the other.
@@ -244,26 +94,54 @@ std::vector<ChatMessage> read_messages(const Fields& fields) {
   return messages;
 }
 
-std::optional<Thinking> read_thinking(const Fields& fields) {
-  std::optional<Thinking> thinking;
-  if (const auto effort = fields.string("reasoning_effort")) {
-    constexpr std::string_view kEfforts[] = {"none", "minimal", "low", "medium", "high", "xhigh"};
-    if (std::find(std::begin(kEfforts), std::end(kEfforts), *effort) == std::end(kEfforts)) {
-      refuse("reasoning_effort", "invalid_value",
-             "Invalid value for 'reasoning_effort': expected none, minimal, low, medium, high or xhigh, but "
-             "got \"{}\".",
-             *effort);
-    }
-    thinking = *effort == "none" ? Thinking::off : Thinking::on;
+std::optional<Effort> read_effort(const Fields& fields) {
+  const auto name = fields.string("reasoning_effort");
+  if (!name) return std::nullopt;
+  const auto effort = effort_named(*name);
+  if (!effort) {
+    refuse("reasoning_effort", "invalid_value",
+           "Invalid value for 'reasoning_effort': expected none, minimal, low, medium, high or xhigh, but "
+           "got \"{}\".",
+           *name);
   }
+  return effort;
+}
+
+std::optional<int> read_budget(const Fields& fields, const char* key) {
+  const auto tokens = fields.integer(key, 0, kMaxInt);
+  return tokens ? std::optional(static_cast<int>(*tokens)) : std::nullopt;
+}
+
+/// The line before a forced end of the thinking: its text, or true for tern's own.
+std::string read_closing_line(const Fields& fields) {
+  constexpr const char* kName = "thinking_closing_line";
+  const RequestJson* value = fields.find(kName);
+  if (!value) return "";
+  if (value->is_boolean()) return value->get<bool>() ? kClosingLine : "";
+  if (!value->is_string()) refuse_type(kName, "a string or a boolean", *value);
+  auto line = value->get<std::string>();
+  if (line.size() > kMaxClosingBytes) {
+    refuse(kName, "invalid_value", "Invalid value for '{}': expected at most {} bytes, but got {}.", kName,
+           kMaxClosingBytes, line.size());
+  }
+  return line;
+}
+
+void read_thinking(const Fields& fields, ChatRequest& request) {
+  request.effort = read_effort(fields);
+  if (request.effort) request.thinking = *request.effort == Effort::none ? Thinking::off : Thinking::on;
   if (const RequestJson* object = fields.object("chat_template_kwargs")) {
     const Fields inner(*object, "chat_template_kwargs.");
     // vLLM's Qwen and DeepSeek templates call the same switch differently.
     for (const char* key : {"thinking", "enable_thinking"}) {
-      if (const auto on = inner.boolean(key)) thinking = *on ? Thinking::on : Thinking::off;
+      if (const auto on = inner.boolean(key)) request.thinking = *on ? Thinking::on : Thinking::off;
     }
+    request.thinking_budget = read_budget(inner, "thinking_budget");
   }
-  return thinking;
+  for (const char* key : {"thinking_token_budget", "thinking_budget_tokens"}) {  // the first is vLLM's
+    if (const auto budget = read_budget(fields, key)) request.thinking_budget = budget;
+  }
+  request.closing_line = read_closing_line(fields);
 }
 
 int read_chat_logprobs(const Fields& fields) {
@@ -280,25 +158,12 @@ bool all_integers(const RequestJson& list) {
                      [](const RequestJson& item) { return item.is_number_integer(); });
 }
 
-std::vector<int32_t> read_ids(const RequestJson& list, const std::string& name) {
-  std::vector<int32_t> ids;
-  ids.reserve(list.size());
-  for (const RequestJson& item : list) {
-    // Compared as unsigned and signed: a number beyond int64 must not wrap into range.
-    const bool small = item.is_number_unsigned() ? item.get<uint64_t>() <= kMaxInt : item.get<int64_t>() >= 0;
-    if (!small)
-      refuse(name, "invalid_value", "Invalid value for '{}': {} is not a token id.", name, item.dump());
-    ids.push_back(item.get<int32_t>());
-  }
-  return ids;
-}
-
 PromptInput read_prompt(const RequestJson& value, const std::string& name) {
   if (value.is_string()) return value.get<std::string>();
   if (!value.is_array() || value.empty() || !all_integers(value)) {
     refuse_type(name, "a string or an array of token ids", value);
   }
-  return read_ids(value, name);
+  return read_token_ids(value, name);
 }
 
 /// A string, an array of token ids, or an array of either.
@@ -309,7 +174,7 @@ std::vector<PromptInput> read_prompts(const Fields& fields) {
   if (!value->is_array())
     refuse_type("prompt", "a string, an array of token ids or an array of those", *value);
   if (value->empty()) refuse("prompt", "invalid_value", "'prompt' must not be empty.");
-  if (all_integers(*value)) return {read_ids(*value, "prompt")};
+  if (all_integers(*value)) return {read_token_ids(*value, "prompt")};
   if (value->size() > kMaxPrompts) {
     refuse("prompt", "invalid_value", "Invalid value for 'prompt': expected at most {} prompts, but got {}.",
            kMaxPrompts, value->size());
@@ -318,6 +183,18 @@ std::vector<PromptInput> read_prompts(const Fields& fields) {
   for (size_t i = 0; i < value->size(); ++i)
     prompts.push_back(read_prompt((*value)[i], fmt::format("prompt[{}]", i)));
   return prompts;
+}
+
+/// A conversation, read as a chat request reads it.
+ChatRequest read_conversation(std::string_view body, const Fields& fields) {
+  if (fields.find("prompt")) refuse("prompt", "invalid_value", "Either 'prompt' or 'messages', not both.");
+  refuse_unless_empty(fields, {"chat_template", "continue_final_message"});
+  ChatRequest chat;
+  chat.messages = read_messages(fields);
+  read_thinking(fields, chat);
+  chat.variables = template_variables(body, fields, chat.messages, chat.thinking);
+  chat.variables.set("add_generation_prompt", fields.boolean("add_generation_prompt").value_or(true));
+  return chat;
 }
 
 }  // namespace
@@ -339,9 +216,7 @@ ChatRequest parse_chat_request(std::string_view body) {
   refuse_unsupported_in_chat(fields);
   read_common(fields, request);
   request.messages = read_messages(fields);
-  request.thinking = read_thinking(fields);
-  const auto budget = fields.integer("thinking_budget_tokens", 0, kMaxInt);
-  if (budget) request.thinking_budget = static_cast<int>(*budget);
+  read_thinking(fields, request);
   request.top_logprobs = read_chat_logprobs(fields);
   request.variables = template_variables(body, fields, request.messages, request.thinking);
   return request;
@@ -354,7 +229,36 @@ CompletionRequest parse_completion_request(std::string_view body) {
   refuse_unsupported_in_completions(fields);
   read_common(fields, request);
   request.prompts = read_prompts(fields);
+  request.add_special_tokens = fields.boolean("add_special_tokens").value_or(true);
   request.top_logprobs = static_cast<int>(fields.integer("logprobs", 0, kMaxTopLogprobs).value_or(-1));
+  return request;
+}
+
+TokenizeRequest parse_tokenize_request(std::string_view body) {
+  const RequestJson json = parse_json_object(body);
+  const Fields fields(json);
+  TokenizeRequest request;
+  request.model = fields.string("model");
+  if (fields.find("messages")) {
+    request.chat = read_conversation(body, fields);
+  } else if (const auto prompt = fields.string("prompt")) {
+    request.prompt = *prompt;
+  } else {
+    refuse("prompt", "missing_required_parameter", "'prompt' or 'messages' is required.");
+  }
+  request.add_special_tokens = fields.boolean("add_special_tokens").value_or(!request.chat);
+  request.return_token_strs = fields.boolean("return_token_strs").value_or(false);
+  return request;
+}
+
+DetokenizeRequest parse_detokenize_request(std::string_view body) {
+  const RequestJson json = parse_json_object(body);
+  const Fields fields(json);
+  DetokenizeRequest request;
+  request.model = fields.string("model");
+  const RequestJson* tokens = fields.array("tokens");
+  if (!tokens) refuse("tokens", "missing_required_parameter", "'tokens' is required.");
+  request.tokens = read_token_ids(*tokens, "tokens");
   return request;
 }
 

@@ -4,6 +4,7 @@
 
 #include <algorithm>
 #include <cmath>
+#include <iterator>
 #include <random>
 
 namespace tern {
@@ -87,8 +88,12 @@ ReplyJson model_json(const std::string& model, int64_t created, int context) {
 }  // namespace
 
 std::string new_reply_id(bool chat) {
+  constexpr std::string_view kDigits = "0123456789ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz";
   static thread_local std::mt19937_64 random{std::random_device{}()};
-  return fmt::format("{}-{:016x}", chat ? "chatcmpl" : "cmpl", random());
+  std::string id = chat ? "chatcmpl-" : "cmpl-";
+  uint64_t number = random();
+  for (int i = 0; i < 11; ++i, number /= kDigits.size()) id += kDigits[number % kDigits.size()];
+  return id;
 }
 
 const char* finish_name(FinishReason reason) {
@@ -99,6 +104,10 @@ void Logprobs::add(const Tokenizer& tokenizer, const Sampled& sampled, bool thin
   Entry entry{std::string(tokenizer.bytes(sampled.token)), sampled.logprob, {}, thinking, offset};
   for (const TokenLogprob& top : sampled.top) entry.top.emplace_back(tokenizer.bytes(top.token), top.logprob);
   entries_.push_back(std::move(entry));
+}
+
+void Logprobs::append(Logprobs&& later) {
+  std::move(later.entries_.begin(), later.entries_.end(), std::back_inserter(entries_));
 }
 
 ReplyJson Logprobs::chat_entry(const Entry& entry) {
@@ -170,13 +179,18 @@ std::string text_event(const ReplyHead& head, int choice, std::string_view text,
 }
 
 ReplyJson timing_json(const FinishEvent& event) {
-  if (!event.on_time) return nullptr;
   constexpr const char* kClosedBy[] = {"none", "model", "budget", "deadline"};
+  const auto ms = [](double seconds) { return std::round(seconds * 1e4) / 10; };
   ReplyJson json;
   json["promised"] = event.promised;
-  json["on_time"] = *event.on_time;
+  json["on_time"] = event.on_time ? ReplyJson(*event.on_time) : ReplyJson(nullptr);
   json["closed_by"] = kClosedBy[static_cast<int>(event.closed_by)];
-  json["actual_ms"] = std::round(event.timings.total_s * 1e4) / 10;
+  json["thinking_tokens"] = event.usage.reasoning_tokens;
+  json["answer_tokens"] = event.answer_tokens;
+  json["predicted_ms"] = event.predicted_s ? ReplyJson(ms(*event.predicted_s)) : ReplyJson(nullptr);
+  json["actual_ms"] = ms(event.timings.total_s);
+  json["queue_ms"] = ms(event.timings.queue_s);
+  json["first_token_ms"] = ms(event.timings.first_token_s);
   return json;
 }
 
@@ -207,6 +221,12 @@ std::string whole_reply(const ReplyHead& head, std::span<const ChoiceText> choic
 
 std::string model_reply(const std::string& model, int64_t created, int context) {
   return dump(model_json(model, created, context));
+}
+
+std::string detokenize_reply(const std::string& text) {
+  ReplyJson json;
+  json["prompt"] = text;
+  return dump(json);
 }
 
 std::string models_reply(const std::string& model, int64_t created, int context) {

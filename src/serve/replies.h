@@ -25,7 +25,7 @@ struct ReplyHead {
   std::string model;
 };
 
-/// A fresh "chatcmpl-…" or "cmpl-…" id.
+/// A fresh "chatcmpl-…" or "cmpl-…" id: 64 random bits in few characters, as each event repeats it.
 std::string new_reply_id(bool chat);
 
 /// "stop" or "length".
@@ -37,6 +37,8 @@ class Logprobs {
   /// Adds a token that the client sees; `thinking` says on which side. `offset`: characters of the choice's
   /// text before it.
   void add(const Tokenizer& tokenizer, const Sampled& sampled, bool thinking, size_t offset);
+  /// Adds those of a later part of the same choice.
+  void append(Logprobs&& later);
   /// Chat: {"content": […]} and, where there are any, the thinking's under "reasoning_content".
   /// Completions: tokens, token_logprobs, top_logprobs, text_offset.
   ReplyJson json(bool chat) const;
@@ -64,7 +66,9 @@ struct ChoiceText {
 };
 
 ReplyJson usage_json(const Usage& usage);
-/// What became of a deadline: {"promised", "on_time", "closed_by", "actual_ms"}; null where there was none.
+/// What became of it: {"promised", "on_time", "closed_by", "thinking_tokens", "answer_tokens",
+/// "predicted_ms", "actual_ms", "queue_ms", "first_token_ms"}. Without a deadline nothing was promised, and
+/// on_time and predicted_ms are null.
 ReplyJson timing_json(const FinishEvent& event);
 
 /// Events of a stream; `usage` is what stands under "usage", nothing where the client did not ask for it.
@@ -78,6 +82,9 @@ std::string usage_event(const ReplyHead& head, const Usage& usage);
 
 /// The body of a reply that is not streamed.
 std::string whole_reply(const ReplyHead& head, std::span<const ChoiceText> choices, const Usage& usage);
+
+/// vLLM's reply of /detokenize. Bytes that are no UTF-8 become U+FFFD.
+std::string detokenize_reply(const std::string& text);
 
 std::string models_reply(const std::string& model, int64_t created, int context);
 std::string model_reply(const std::string& model, int64_t created, int context);

@@ -6,7 +6,12 @@
 #include <boost/asio/signal_set.hpp>
 #include <boost/asio/steady_timer.hpp>
 
+#include <sys/resource.h>
+
+#include <algorithm>
 #include <csignal>
+#include <cstdio>
+#include <unordered_map>
 #include <utility>
 #include <vector>
 
@@ -20,15 +25,42 @@ using boost::system::error_code;
 
 namespace {
 
-/// A listening socket on the first address of host and port that can be had.
-tcp::acceptor listen(asio::io_context& io, const ServeOptions& options) {
+constexpr size_t kPerClient = 256;  ///< connections of one address from elsewhere
+constexpr size_t kTurnedAway = 64;  ///< connections beyond the most that are told so
+constexpr size_t kOtherFiles = 64;  ///< descriptors for all that is no connection
+
+std::vector<tcp::endpoint> resolve(asio::io_context& io, const ServeOptions& options) {
   error_code error;
   tcp::resolver resolver(io);
-  const auto addresses =
+  const auto found =
       resolver.resolve(options.host, std::to_string(options.port), tcp::resolver::passive, error);
   if (error) fail(ErrorKind::io, "can't find host \"{}\": {}", options.host, error.message());
-  for (const auto& address : addresses) {
-    const tcp::endpoint endpoint = address.endpoint();
+  return {found.begin(), found.end()};
+}
+
+Address address_of(const asio::ip::address& from) {
+  Address address;
+  if (from.is_v6()) {
+    address.bytes = from.to_v6().to_bytes();
+  } else {
+    address.bytes = asio::ip::make_address_v6(asio::ip::v4_mapped, from.to_v4()).to_bytes();
+  }
+  return address;
+}
+
+/// Whether no other machine reaches any of them.
+bool are_loopback(const std::vector<tcp::endpoint>& endpoints) {
+  return std::all_of(endpoints.begin(), endpoints.end(), [](const tcp::endpoint& endpoint) {
+    return address_of(endpoint.address()).is_loopback();
+  });
+}
+
+/// A listening socket on the first endpoint that can be had.
+tcp::acceptor listen(asio::io_context& io, const std::vector<tcp::endpoint>& endpoints,
+                     const ServeOptions& options) {
+  check_exposure(options, are_loopback(endpoints));
+  error_code error;
+  for (const tcp::endpoint& endpoint : endpoints) {
     try {
       return tcp::acceptor(io, endpoint, true);
     } catch (const boost::system::system_error& failed) {
@@ -38,16 +70,27 @@ tcp::acceptor listen(asio::io_context& io, const ServeOptions& options) {
   fail(ErrorKind::io, "can't listen on {} port {}: {}", options.host, options.port, error.message());
 }
 
+/// As many connections as were asked for, or as there will be file descriptors for.
+size_t most_connections(const ServeOptions& options) {
+  const auto asked = static_cast<size_t>(std::max(options.max_connections, 1));
+  rlimit files;
+  if (getrlimit(RLIMIT_NOFILE, &files) != 0 || files.rlim_cur == RLIM_INFINITY) return asked;
+  const size_t others = kOtherFiles + kTurnedAway;
+  return std::min<size_t>(asked, files.rlim_cur > others ? files.rlim_cur - others : 1);
+}
+
 }  // namespace
 
 struct Server::Impl {
   Impl(Engine& engine, const ServeOptions& given)
       : options(given),
-        acceptor(listen(io, options)),
+        endpoints(resolve(io, options)),
+        guard(options, are_loopback(endpoints)),
+        acceptor(listen(io, endpoints, options)),
         endpoint(acceptor.local_endpoint()),
         mailbox(std::make_shared<Mailbox>([this] { asio::post(io, [box = mailbox] { box->run(); }); })),
-        service(engine, options, mailbox, endpoint.address().is_loopback()) {
-    hub.on_closed = [this] { on_closed(); };
+        service(engine, options, mailbox, guard) {
+    hub.on_closed = [this](const Address& peer) { on_closed(peer); };
   }
 
   ~Impl() {
@@ -57,27 +100,35 @@ struct Server::Impl {
 
   void accept();
   void on_accepted(error_code error, tcp::socket socket);
+  void take_in(tcp::socket socket);
+  bool make_room();
+  size_t most_of(const Address& peer) const;
+  void accept_waiting();
   void await_signal();
-  void on_closed();
+  void await_hangup();
+  void on_closed(const Address& peer);
   void stop();
   void abort_all();
   void end_if_empty();
 
   ServeOptions options;
   asio::io_context io{1};
+  const std::vector<tcp::endpoint> endpoints;  ///< where it may listen
+  Guard guard;
   tcp::acceptor acceptor;
   const tcp::endpoint endpoint;
   std::shared_ptr<Mailbox> mailbox;
   Service service;
-  Hub hub{io, options, service, {}, false, {}};
-  asio::signal_set signals{io};
+  Hub hub{io, options, service, {}, false, 0, {}};
+  const size_t most = most_connections(options);
+  std::unordered_map<Address, size_t> by_client;  ///< connections
+  asio::signal_set signals{io}, hangups{io};
   asio::steady_timer retry{io};
   bool accepting = false;
 };
 
 void Server::Impl::accept() {
-  const bool full = hub.connections.size() >= static_cast<size_t>(options.max_connections);
-  if (accepting || full || hub.draining) return;
+  if (accepting || hub.draining) return;
   accepting = true;
   acceptor.async_accept(
       [this](error_code error, tcp::socket socket) { on_accepted(error, std::move(socket)); });
@@ -85,18 +136,55 @@ void Server::Impl::accept() {
 
 void Server::Impl::on_accepted(error_code error, tcp::socket socket) {
   accepting = false;
-  if (hub.draining) return;
   if (!error) {
-    const auto connection = std::make_shared<Connection>(std::move(socket), hub);
-    hub.connections.insert(connection);
-    connection->start();
+    take_in(std::move(socket));
     return accept();
   }
-  // No file descriptors left, most likely: those who have one are served, and soon it is tried again.
+  if (hub.draining) return;
+  // No file descriptors left, most likely: somebody who does nothing gives one, and soon it is tried again.
+  make_room();
   retry.expires_after(std::chrono::milliseconds(50));
   retry.async_wait([this](error_code cancelled) {
     if (!cancelled) accept();
   });
+}
+
+void Server::Impl::take_in(tcp::socket socket) {
+  error_code error;
+  const auto remote = socket.remote_endpoint(error);
+  if (error || hub.connections.size() >= most + kTurnedAway) return;
+  const Address peer = address_of(remote.address());
+  const auto connection = std::make_shared<Connection>(std::move(socket), peer, hub);
+  const size_t of_client = ++by_client[peer.group()];
+  hub.connections.insert(connection);
+  if (of_client > most_of(peer)) {
+    return connection->turn_away(
+        ApiError(429, fmt::format("More than {} connections of one client.", most_of(peer)), "",
+                 "too_many_connections"));
+  }
+  if (hub.connections.size() > most && !make_room()) {
+    return connection->turn_away(ApiError(503, "Too many connections right now.").retry_after(1));
+  }
+  connection->start();
+}
+
+/// Closes the connection that has waited longest for its client's next request; false without one.
+bool Server::Impl::make_room() {
+  std::shared_ptr<Connection> longest;
+  for (const auto& connection : hub.connections) {
+    const auto since = connection->idle_since();
+    if (since && (!longest || *since < *longest->idle_since())) longest = connection;
+  }
+  if (!longest) return false;
+  longest->abort();
+  return true;
+}
+
+size_t Server::Impl::most_of(const Address& peer) const {
+  constexpr size_t kNoLimit = std::numeric_limits<size_t>::max();
+  if (is_in(peer, guard.proxies())) return kNoLimit;
+  if (options.connections_per_client) return static_cast<size_t>(*options.connections_per_client);
+  return peer.is_loopback() ? kNoLimit : kPerClient;
 }
 
 void Server::Impl::await_signal() {
@@ -107,7 +195,17 @@ void Server::Impl::await_signal() {
   });
 }
 
-void Server::Impl::on_closed() {
+void Server::Impl::await_hangup() {
+  hangups.async_wait([this](error_code error, int) {
+    if (error) return;
+    fmt::print(stderr, "tern: {}\n", guard.reload());
+    await_hangup();
+  });
+}
+
+void Server::Impl::on_closed(const Address& peer) {
+  const auto found = by_client.find(peer.group());
+  if (found != by_client.end() && --found->second == 0) by_client.erase(found);
   accept();
   end_if_empty();
 }
@@ -117,6 +215,7 @@ void Server::Impl::end_if_empty() {
   if (!hub.draining || !hub.connections.empty()) return;
   error_code ignored;
   signals.cancel(ignored);
+  hangups.cancel(ignored);
 }
 
 void Server::Impl::stop() {
@@ -124,11 +223,24 @@ void Server::Impl::stop() {
   hub.draining = true;
   service.drain();
   retry.cancel();
-  error_code ignored;
-  acceptor.close(ignored);
+  accept_waiting();
   for (const auto& connection : std::vector(hub.connections.begin(), hub.connections.end()))
     connection->drain();
   end_if_empty();
+}
+
+/// Takes in who has connected already, then stops listening: closing the socket on them would lose a request
+/// that may be on its way.
+void Server::Impl::accept_waiting() {
+  error_code error;
+  acceptor.cancel(error);
+  acceptor.non_blocking(true, error);
+  for (size_t i = 0; i < most && !error; ++i) {
+    tcp::socket socket(io);
+    acceptor.accept(socket, error);
+    if (!error) take_in(std::move(socket));
+  }
+  acceptor.close(error);
 }
 
 void Server::Impl::abort_all() {
@@ -150,8 +262,23 @@ std::string Server::url() const {
                      port());
 }
 
+Guard& Server::guard() {
+  return impl_->guard;
+}
+
+void Server::check(const ServeOptions& options) {
+  asio::io_context io;
+  const bool loopback = are_loopback(resolve(io, options));
+  check_exposure(options, loopback);
+  const Guard guard(options, loopback);
+}
+
 void Server::run() {
   if (impl_->options.handle_signals) {
+    if (impl_->guard.has_keys()) {
+      impl_->hangups.add(SIGHUP);
+      impl_->await_hangup();
+    }
     impl_->signals.add(SIGTERM);
     impl_->signals.add(SIGINT);
     impl_->await_signal();

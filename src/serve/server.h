@@ -6,6 +6,7 @@
 #include <string>
 
 #include "engine/engine.h"
+#include "serve/guard.h"
 #include "serve/options.h"
 
 namespace tern {
@@ -13,18 +14,26 @@ namespace tern {
 /// All connections live on the one thread that calls run(); the engine has its own.
 class Server {
  public:
-  /// Listens. Throws Error{io} naming host and port where that fails. `engine` must outlive the server.
+  /// Reads the key file and listens. Throws Error{io} naming host and port where that fails, and
+  /// Error{bad_input} where other machines would reach it without keys (see check_exposure). `engine` must
+  /// outlive the server.
   Server(Engine& engine, const ServeOptions& options);
   ~Server();
 
   uint16_t port() const;
   /// "http://127.0.0.1:8080"
   std::string url() const;
+  /// Keys and limits, for other doors to the same engine.
+  Guard& guard();
   /// Serves until stop() has been followed by the end of every running answer.
   void run();
   /// From any thread: stops listening and refuses new work; what runs is finished. Called again: ends at
   /// once, running answers are cancelled and their connections closed.
   void stop();
+
+  /// Throws what the constructor would of options that expose the server; for asking before a model is
+  /// loaded.
+  static void check(const ServeOptions& options);
 
  private:
   struct Impl;

@@ -7,6 +7,8 @@
 #include <ctime>
 #include <new>
 
+#include "serve/page.h"
+
 namespace tern {
 namespace {
 
@@ -19,14 +21,6 @@ HttpReply error_of(const std::exception& error) {
   if (dynamic_cast<const std::bad_alloc*>(&error))
     return error_reply(ApiError(503, "Not enough memory right now."));
   return error_reply(ApiError(500, "The server failed on this request."));
-}
-
-/// "HOST:9 " in lower case without its port: "host". A bracketed IPv6 address keeps its brackets.
-std::string host_name(std::string_view host) {
-  const size_t end = host.starts_with('[') ? host.find(']') + 1 : host.find(':');
-  std::string name(host.substr(0, end));
-  std::transform(name.begin(), name.end(), name.begin(), [](unsigned char c) { return std::tolower(c); });
-  return name;
 }
 
 /// %2F and the like; anything that is no valid escape stays as it is.
@@ -53,11 +47,41 @@ bool takes(std::string_view methods, std::string_view method) {
          (at == 0 || methods[at - 1] == ' ');
 }
 
+ApiError nothing_at(const HttpRequest& request) {
+  return ApiError(404, fmt::format("There is nothing at {}.", request.path));
+}
+
 HttpReply not_allowed(const HttpRequest& request, const char* methods) {
   HttpReply reply = error_reply(
       ApiError(405, fmt::format("{} {} is not allowed; use {}.", request.method, request.path, methods)));
   reply.headers.emplace_back("Allow", methods);
   return reply;
+}
+
+/// What a browser asks before it lets a page of an allowed origin send more than a form could.
+HttpReply preflight_reply(const char* methods) {
+  HttpReply reply{204, "", {}};
+  reply.headers = {
+      {"Access-Control-Allow-Methods", methods},
+      {"Access-Control-Allow-Headers", "Authorization, Content-Type, X-Tern-Deadline-Ms, traceparent"},
+      {"Access-Control-Max-Age", "600"}};
+  return reply;
+}
+
+// Bodies up to this long are worked out on the I/O thread: at some MB/s of tokenizing a few milliseconds. The
+// others wait for a thread of their own, so that no stream waits for them.
+constexpr size_t kShortBody = 16 << 10;
+constexpr size_t kMostLongBodies = 64 << 20;
+
+PreparedAnswer::Begin replying(HttpReply reply) {
+  return [reply = std::move(reply)](const std::shared_ptr<Outlet>& outlet) -> std::shared_ptr<Answer> {
+    outlet->reply(reply);
+    return nullptr;
+  };
+}
+
+PreparedAnswer::Begin replying(std::string body) {
+  return replying(HttpReply{200, std::move(body), {}});
 }
 
 /// The deadline of X-Tern-Deadline-Ms, where the body names none.
@@ -77,20 +101,25 @@ HttpReply error_reply(const ApiError& error) {
     reply.headers.emplace_back("Retry-After", std::to_string((ms + 999) / 1000));
     reply.headers.emplace_back("retry-after-ms", std::to_string(ms));
   }
+  if (error.status() == 401) reply.headers.emplace_back("WWW-Authenticate", "Bearer realm=\"tern\"");
   return reply;
 }
 
-Service::Service(Engine& engine, const ServeOptions& options, std::shared_ptr<Mailbox> mailbox, bool loopback)
+Service::Service(Engine& engine, const ServeOptions& options, std::shared_ptr<Mailbox> mailbox, Guard& guard)
     : engine_(engine),
       options_(options),
       planner_(engine, options),
       mailbox_(std::move(mailbox)),
-      loopback_(loopback),
-      created_(std::time(nullptr)) {}
+      guard_(guard),
+      created_(std::time(nullptr)),
+      background_(kMostLongBodies) {}
 
-std::shared_ptr<Answer> Service::answer(const HttpRequest& request, const std::shared_ptr<Outlet>& outlet) {
+std::shared_ptr<Answer> Service::answer(HttpRequest request, const std::shared_ptr<Outlet>& outlet) {
   try {
-    check_source(request);
+    if (const auto reply = by_head(request)) {
+      outlet->reply(*reply);
+      return nullptr;
+    }
     return route(request, outlet);
   } catch (const std::exception& error) {
     outlet->reply(error_of(error));
@@ -100,59 +129,118 @@ std::shared_ptr<Answer> Service::answer(const HttpRequest& request, const std::s
 
 std::span<const Service::Route> Service::routes() {
   static const Route kRoutes[] = {
-      {"/v1/chat/completions", "POST", &Service::chat}, {"/v1/completions", "POST", &Service::completion},
-      {"/v1/models", "GET, HEAD", &Service::models},    {"/v1/models/", "GET, HEAD", &Service::model_by_id},
-      {"/health", "GET, HEAD", &Service::health},
+      {"/v1/chat/completions", "POST", &Service::chat},   {"/v1/completions", "POST", &Service::completion},
+      {"/v1/models", "GET, HEAD", &Service::models},      {"/v1/models/", "GET, HEAD", &Service::model_by_id},
+      {"/tokenize", "POST", &Service::tokenize},          {"/detokenize", "POST", &Service::detokenize},
+      {"/version", "GET, HEAD", &Service::version, true}, {"/health", "GET, HEAD", &Service::health, true},
+      {"/", "GET, HEAD", &Service::page, true},           {"/web/", "GET, HEAD", &Service::page, true},
   };
   return kRoutes;
 }
 
-std::shared_ptr<Answer> Service::route(const HttpRequest& request, const std::shared_ptr<Outlet>& outlet) {
+Address Service::client_of(const Address& peer, std::string_view forwarded_for) const {
+  return client_address(peer, forwarded_for, guard_.proxies());
+}
+
+const Service::Route* Service::find_route(const HttpRequest& request) {
   const auto leads_here = [&](const Route& route) {
     const std::string_view path = request.path;
-    return path == route.path || (route.path.ends_with('/') && path.starts_with(route.path));
+    const bool all_below = route.path.size() > 1 && route.path.ends_with('/');
+    return path == route.path || (all_below && path.starts_with(route.path));
   };
   const auto route = std::find_if(routes().begin(), routes().end(), leads_here);
-  if (route == routes().end()) throw ApiError(404, fmt::format("There is nothing at {}.", request.path));
-  if (!takes(route->methods, request.method)) {
-    outlet->reply(not_allowed(request, route->methods));
-    return nullptr;
+  return route == routes().end() ? nullptr : &*route;
+}
+
+std::optional<HttpReply> Service::by_head(const HttpRequest& request) const try {
+  guard_.sources().check(request.host, request.origin);
+  const Route* route = find_route(request);
+  if (!route) throw nothing_at(request);
+  const bool preflight = request.method == "OPTIONS" && !request.preflight.empty();
+  if (preflight && guard_.sources().allows(request.origin)) return preflight_reply(route->methods);
+  if (!takes(route->methods, request.method)) return not_allowed(request, route->methods);
+  if (!route->open) guard_.admit(request.authorization, request.client);
+  return std::nullopt;
+} catch (const std::exception& error) {
+  return error_of(error);
+}
+
+std::shared_ptr<Answer> Service::route(HttpRequest& request, const std::shared_ptr<Outlet>& outlet) {
+  const Route& route = *find_route(request);
+  if (!route.open) {
+    request.caller = guard_.admit(request.authorization, request.client);
+    Guard::count(request.caller);
   }
-  if (const auto* generate = std::get_if<Generate>(&route->handler))
+  if (const auto* generate = std::get_if<Generate>(&route.handler))
     return (this->**generate)(request, outlet);
-  outlet->reply((this->*std::get<LookUp>(route->handler))(request));
+  outlet->reply((this->*std::get<LookUp>(route.handler))(request));
   return nullptr;
 }
 
 std::shared_ptr<Answer> Service::chat(const HttpRequest& request, const std::shared_ptr<Outlet>& outlet) {
-  return generate(planner_.chat(with_header(parse_chat_request(request.body), request), request.arrived),
-                  outlet);
+  return prepare(request, outlet, [this](const HttpRequest& asked) {
+    return generating(planner_.chat(with_header(parse_chat_request(asked.body), asked), asked.arrived),
+                      asked.caller);
+  });
 }
 
 std::shared_ptr<Answer> Service::completion(const HttpRequest& request,
                                             const std::shared_ptr<Outlet>& outlet) {
-  return generate(
-      planner_.completion(with_header(parse_completion_request(request.body), request), request.arrived),
-      outlet);
+  return prepare(request, outlet, [this](const HttpRequest& asked) {
+    return generating(
+        planner_.completion(with_header(parse_completion_request(asked.body), asked), asked.arrived),
+        asked.caller);
+  });
 }
 
-bool Service::is_ours(std::string_view host) const {
-  const std::string name = host_name(host);
-  return name == "localhost" || name == "127.0.0.1" || name == "[::1]" || name == host_name(options_.host);
+std::shared_ptr<Answer> Service::tokenize(const HttpRequest& request, const std::shared_ptr<Outlet>& outlet) {
+  return prepare(request, outlet, [this](const HttpRequest& asked) {
+    const TokenizeRequest tokenize = parse_tokenize_request(asked.body);
+    return replying(tokenize_reply(engine_.tokenizer(), planner_.tokenize(tokenize),
+                                   tokenize.return_token_strs, engine_.context()));
+  });
 }
 
-void Service::check_source(const HttpRequest& request) const {
-  if (!loopback_) return;
-  if (!request.host.empty() && !is_ours(request.host)) {
-    throw ApiError(403, fmt::format("Host \"{}\" is not this machine; the server listens on {} only.",
-                                    request.host, options_.host));
-  }
-  const size_t scheme = request.origin.find("://");
-  const bool ours =
-      scheme != std::string::npos && is_ours(std::string_view(request.origin).substr(scheme + 3));
-  if (!request.origin.empty() && !ours) {
-    throw ApiError(403, fmt::format("Pages of \"{}\" may not use this server.", request.origin));
-  }
+std::shared_ptr<Answer> Service::detokenize(const HttpRequest& request,
+                                            const std::shared_ptr<Outlet>& outlet) {
+  return prepare(request, outlet, [this](const HttpRequest& asked) {
+    return replying(detokenize_reply(planner_.detokenize(parse_detokenize_request(asked.body))));
+  });
+}
+
+std::shared_ptr<Answer> Service::prepare(const HttpRequest& request, const std::shared_ptr<Outlet>& outlet,
+                                         const WorkOut& work_out) {
+  if (request.body.size() <= kShortBody) return work_out(request)(outlet);
+  const auto answer = std::make_shared<PreparedAnswer>(outlet);
+  const auto job = [request, work_out, to = std::weak_ptr(answer), mailbox = mailbox_] {
+    if (to.expired()) return;
+    PreparedAnswer::Begin begin;
+    try {
+      begin = work_out(request);
+    } catch (const std::exception& error) {
+      begin = replying(error_of(error));
+    }
+    mailbox->post([to, begin] {
+      if (const auto prepared = to.lock()) prepared->begin(begin);
+    });
+  };
+  if (!background_.run(request.body.size(), job))
+    throw ApiError(429, "Too many long requests are waiting; try again soon.", "", "queue_full")
+        .retry_after(1);
+  return answer;
+}
+
+PreparedAnswer::Begin Service::generating(Plan plan, const Caller& caller) {
+  plan.account = caller.account;
+  return [this, plan = std::make_shared<Plan>(std::move(plan))](
+             const std::shared_ptr<Outlet>& outlet) -> std::shared_ptr<Answer> {
+    try {
+      return generate(std::move(*plan), outlet);
+    } catch (const std::exception& error) {
+      outlet->reply(error_of(error));
+      return nullptr;
+    }
+  };
 }
 
 /// Alive: idle, or the engine stepped recently. Load and long prompts change nothing.
@@ -168,6 +256,10 @@ HttpReply Service::health(const HttpRequest&) const {
   return {stalled ? 503 : 200, json.dump(), {}};
 }
 
+HttpReply Service::version(const HttpRequest&) const {
+  return {200, ReplyJson{{"version", options_.version}}.dump(), {}};
+}
+
 HttpReply Service::models(const HttpRequest&) const {
   return {200, models_reply(options_.alias, created_, engine_.context()), {}};
 }
@@ -178,12 +270,21 @@ HttpReply Service::model_by_id(const HttpRequest& request) const {
   return {200, model_reply(options_.alias, created_, engine_.context()), {}};
 }
 
+HttpReply Service::page(const HttpRequest& request) const {
+  if (auto reply = page_reply(request)) return *std::move(reply);
+  throw nothing_at(request);
+}
+
 std::shared_ptr<Answer> Service::generate(Plan plan, const std::shared_ptr<Outlet>& outlet) {
   if (draining_) throw ApiError(503, "The server is shutting down.");
   if (active_->load() + static_cast<int>(plan.requests.size()) > options_.max_choices) {
     throw ApiError(429, "Too many requests are waiting; try again soon.", "", "queue_full").retry_after(1);
   }
-  return LiveAnswer::start(engine_, mailbox_, active_, std::move(plan), outlet);
+  const int prompt_tokens = plan.prompt_tokens;
+  const auto account = plan.account;
+  auto answer = LiveAnswer::start(engine_, mailbox_, active_, std::move(plan), outlet);
+  if (account) account->spend(prompt_tokens, Clock::now());
+  return answer;
 }
 
 }  // namespace tern

@@ -28,6 +28,7 @@ constexpr const char* kAddBos = "tokenizer.ggml.add_bos_token";
 constexpr const char* kAddEos = "tokenizer.ggml.add_eos_token";
 constexpr const char* kAddSpace = "tokenizer.ggml.add_space_prefix";
 constexpr const char* kTemplate = "tokenizer.chat_template";
+constexpr const char* kClosingLine = "tern.thinking.closing_line";
 
 struct SpecialKey {
   const char* key;
@@ -207,6 +208,7 @@ Vocabulary read_vocabulary(const GgufFile& file) {
   vocabulary.add_bos = file.bool_or(kAddBos, vocabulary.add_bos);
   vocabulary.add_eos = file.bool_or(kAddEos, false);
   vocabulary.chat_template = file.string_or(kTemplate, "");
+  vocabulary.closing_line = file.string_or(kClosingLine, "");
   return vocabulary;
 }
 
@@ -244,6 +246,7 @@ void write_vocabulary(const Vocabulary& vocabulary, GgufWriter& file) {
   file.add_bool(kAddBos, vocabulary.add_bos);
   if (spm || vocabulary.add_eos) file.add_bool(kAddEos, vocabulary.add_eos);
   if (!vocabulary.chat_template.empty()) file.add_string(kTemplate, vocabulary.chat_template);
+  if (!vocabulary.closing_line.empty()) file.add_string(kClosingLine, vocabulary.closing_line);
 }
 
 }  // namespace tern

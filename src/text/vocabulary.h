@@ -61,6 +61,7 @@ struct Vocabulary {
   bool add_bos = false;
   bool add_eos = false;
   std::string chat_template;  ///< Jinja text, may be empty
+  std::string closing_line;   ///< what to say before thinking that was cut short is closed; may be empty
 
   int32_t size() const { return static_cast<int32_t>(tokens.size()); }
   /// The id of exactly this token; nothing if absent. Linear.

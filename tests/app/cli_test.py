@@ -1,6 +1,6 @@
 #!/usr/bin/env python3
 """The program as its user meets it. usage: cli_test.py TERN"""
-import json, os, pty, re, select, shutil, signal, subprocess, sys, tempfile, time, unittest
+import hashlib, json, os, pty, re, select, shutil, signal, subprocess, sys, tempfile, time, unittest
 
 TERN = os.path.abspath(sys.argv.pop(1))
 ROOT = os.path.dirname(os.path.dirname(os.path.dirname(os.path.abspath(__file__))))
@@ -14,7 +14,7 @@ class Help(unittest.TestCase):
     def test_every_command_teaches_by_example(self):
         self.assertIn('Examples:', tern('--help').stdout)
         for command in (['run'], ['serve'], ['inspect'], ['eval', 'search'], ['train', 'search'], ['tokenize'],
-                        ['detokenize'], ['load']):
+                        ['detokenize'], ['load'], ['keys', 'new']):
             done = tern(*command, '--help')
             self.assertEqual(done.returncode, 0, command)
             self.assertIn('Examples:', done.stdout, command)
@@ -107,6 +107,36 @@ class Tokens(unittest.TestCase):
             self.assertIn(named, done.stderr)
 
 
+class Keys(unittest.TestCase):
+    def test_a_key_is_shown_once_and_its_hash_goes_to_the_file(self):
+        key, line = tern('keys', 'new', 'shop', '--requests', '60', '--tokens', '9000').stdout.splitlines()
+        self.assertRegex(key, r'^tern-[\w-]{43}$')
+        self.assertEqual(line, f'shop sha256:{hashlib.sha256(key.encode()).hexdigest()} requests=60 tokens=9000')
+        with tempfile.TemporaryDirectory() as folder:
+            path = os.path.join(folder, 'keys')
+            keys = [tern('keys', 'new', name, '--append', path).stdout.strip() for name in ('a', 'b')]
+            self.assertEqual(os.stat(path).st_mode & 0o777, 0o600)
+            with open(path) as file:
+                hashes = [f'{name} sha256:{hashlib.sha256(key.encode()).hexdigest()}\n' for name, key in zip('ab', keys)]
+                self.assertEqual(file.readlines(), hashes)
+
+    def test_wrong_names_files_and_limits_are_named(self):
+        self.assertIn('a b', tern('keys', 'new', 'a b').stderr)
+        self.assertEqual(tern('keys', 'new', 'a', '--requests', '0').returncode, 2)
+        self.assertEqual(tern('keys', 'new', 'a', '--append', '/nonexistent/keys').returncode, 1)
+        with tempfile.NamedTemporaryFile('w', suffix='.keys') as file:
+            file.write('# keys\nshop\n')
+            file.flush()
+            done = tern('serve', '--port', '0', '--api-keys', file.name)
+            self.assertEqual(done.returncode, 3)
+            self.assertIn(file.name + ':2:', done.stderr)
+
+    def test_listening_elsewhere_without_keys_is_refused(self):
+        done = tern('serve', '--port', '0', '--host', '0.0.0.0')
+        self.assertEqual(done.returncode, 3)
+        self.assertIn('--insecure-no-keys', done.stderr)
+
+
 class Train(unittest.TestCase):
     def test_help_lists_the_trainers_options_and_usage_is_checked_without_it(self):
         self.assertIn('tern train search --config', tern('train', '--help').stdout)
@@ -165,7 +195,10 @@ class ExitCodes(unittest.TestCase):
             (['run', 'red shoes'], '--max-tokens', '-1'), (['run', 'red shoes'], '--seed', 'x'),
             (['eval', 'search'], '--noise', '5'), (['eval', 'search'], '--noise', '3..1'), (['eval', 'search'], '--think', 'maybe'),
             (['eval', 'search'], '--isa', 'sse'), (['eval', 'search'], '--n', '0'), (['eval', 'search'], '--split', 'train'),
-            (['serve'], '--port', '99999'), (['serve'], '--port', '-1'), (['serve'], '--isa', 'sse'),
+            (['serve'], '--port', '99999'), (['serve'], '--port', '-1'),
+            (['serve'], '--rate-limit', '60'), (['serve'], '--allow-origin', '*'), (['serve'], '--allow-host', 'a:80'),
+            (['serve'], '--trusted-proxy', 'proxy'), (['serve'], '--max-body', '1'), (['serve'], '--max-n', '17'),
+            (['serve'], '--isa', 'sse'),
             (['serve'], '--cache-mem', 'lots'), (['serve'], '--cache-mem', '99999999999T'), (['serve'], '--ctx', '-1'),
         ):
             self.assert_wrong_usage(tern(*command, f'{option}={value}'), option, value)

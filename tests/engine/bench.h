@@ -27,7 +27,8 @@ class Bench {
         words_(fake::tokenizer()),
         format_(words_),
         limits_{kVocab, sizes.context, sizes.prompt_piece, [this] { return now; }},
-        scheduler(model, {sizes.parallel, sizes.prompt_piece, cache(sizes), kGap, [this] { return now; }}) {}
+        scheduler(model,
+                  {sizes.parallel, sizes.prompt_piece, cache(sizes), kGap, true, [this] { return now; }}) {}
 
   std::shared_ptr<Recorder> add(GenerateRequest request, bool promised = false) {
     auto sink = std::make_shared<Recorder>();
@@ -56,7 +57,7 @@ class Bench {
   }
   void step() {
     scheduler.step();
-    scheduler.cache().check();
+    scheduler.check();
   }
 
  private:

@@ -25,8 +25,8 @@ ReasoningFormat tags(std::vector<int32_t> closing = {kClose}) {
 
 /// A reply that is told of its tokens as a generation tells it.
 struct Reply {
-  Reply(ReasoningFormat a_format, Side start, std::optional<int> limit)
-      : format(std::move(a_format)), split(format, start), budget(format, split, limit) {}
+  Reply(ReasoningFormat a_format, Side start, std::optional<int> limit, std::vector<int32_t> line = {})
+      : format(std::move(a_format)), split(format, start), budget(format, split, limit, line) {}
   void say(int32_t token) {
     budget.accept(token);
     std::vector<ReasoningSplit::Piece> ignored;
@@ -53,6 +53,23 @@ TEST(ThinkingBudget, ForcesTheCloseAtTheBudget) {
   EXPECT_EQ(reply.budget.forced(), std::nullopt);
   EXPECT_FALSE(reply.split.thinking());
   EXPECT_EQ(reply.split.thought(), 2);
+}
+
+TEST(ThinkingBudget, SaysItsLineFirst) {
+  Reply reply(tags(), Side::thinking, 1, {kOther, kWord});
+  EXPECT_EQ(reply.budget.closing_left(), 3);
+  reply.say(kWord);
+  for (const int32_t due : {kOther, kWord, kClose}) {
+    EXPECT_EQ(reply.budget.forced(), due);
+    reply.say(due);
+  }
+  EXPECT_EQ(reply.budget.forced(), std::nullopt);
+  EXPECT_EQ(reply.budget.closing_left(), 0);
+}
+
+TEST(ThinkingBudget, ThinkingThatNeverBeganNeedsNoLine) {
+  Reply reply(tags(), Side::thinking, 0, {kOther, kWord});
+  EXPECT_EQ(reply.budget.forced(), kClose);
 }
 
 TEST(ThinkingBudget, ForcesEveryTokenOfALongClose) {

@@ -2,6 +2,7 @@
 #include <gtest/gtest.h>
 
 #include <cmath>
+#include <cstdlib>
 #include <memory>
 #include <vector>
 
@@ -155,6 +156,73 @@ TEST(Deadline, AnAnswerThatIsNotOverInTimeIsCutAndLate) {
   EXPECT_LE(sink->wait().timings.total_s, 0.31);
 }
 
+/// Thinks until it is closed, then says `answer` byte by byte, its last byte for ever or, if it `ends`, once.
+Script answers(std::string answer, bool ends) {
+  return [answer = std::move(answer), ends](std::span<const int32_t> prefix, std::span<float> logits) {
+    for (float& logit : logits) logit = -50;
+    const auto closed = std::find(prefix.rbegin(), prefix.rend(), static_cast<int32_t>(kEndThink));
+    const auto said = static_cast<size_t>(closed - prefix.rbegin());
+    int32_t next = 't';
+    if (closed != prefix.rend()) next = static_cast<unsigned char>(answer[std::min(said, answer.size() - 1)]);
+    if (closed != prefix.rend() && ends && said >= answer.size()) next = kEos;
+    logits[next] = 0;
+  };
+}
+
+FinishEvent answer_within(int reserve, const std::string& answer, bool ends, std::string& text) {
+  Bench bench({8, 64, 1024, 0}, answers(answer, ends));
+  bench.take_time(0.001, 0.0001);
+  bench.scheduler.calibrate(2);
+  const auto sink = bench.add_promised(ask(bench, 50, reserve - 1, 0.3));
+  if (!sink) return {};
+  bench.run_all();
+  text = sink->text();
+  return sink->wait();
+}
+
+TEST(Deadline, AnAnswerThatNeedsMoreEndsBehindASentence) {
+  std::string answer, text;
+  for (int i = 0; i < 30; ++i) answer += "Some words. ";
+  const FinishEvent finish = answer_within(60, answer, false, text);
+  EXPECT_EQ(finish.reason, FinishReason::length);
+  EXPECT_EQ(finish.on_time, false);
+  EXPECT_TRUE(text.ends_with(".") || text.ends_with(". ")) << text;
+  EXPECT_GE(text.size(), 45u);
+  EXPECT_LE(finish.timings.total_s, 0.3);
+}
+
+TEST(Deadline, AnAnswerThatIsOverWithItsSentenceIsComplete) {
+  std::string text;
+  const std::string answer = "This is what there was to say, and it took its time.";
+  const FinishEvent finish = answer_within(static_cast<int>(answer.size()) + 1, answer, true, text);
+  EXPECT_EQ(finish.reason, FinishReason::stop);
+  EXPECT_EQ(finish.on_time, true);
+  EXPECT_EQ(text, answer);
+}
+
+TEST(Deadline, AWholeJsonValueIsComplete) {
+  std::string text;
+  const FinishEvent finish = answer_within(40, "{\"ids\": [1, 2, 3], \"of\": \"x.\"}\n", false, text);
+  EXPECT_EQ(finish.reason, FinishReason::stop);
+  EXPECT_EQ(finish.on_time, true);
+  EXPECT_EQ(text.substr(0, 30), "{\"ids\": [1, 2, 3], \"of\": \"x.\"}");
+}
+
+TEST(Deadline, TheClosingLineIsSaidInTime) {
+  const auto bench = make_bench();
+  GenerateRequest request = ask(*bench, 50, 20, 0.3);
+  request.closing_line = " So I answer now.";
+  const auto sink = bench->add_promised(request);
+  ASSERT_TRUE(sink);
+  bench->run_all();
+  EXPECT_EQ(sink->wait().on_time, true);
+  EXPECT_EQ(sink->wait().closed_by, ClosedBy::deadline);
+  EXPECT_TRUE(sink->text(true).ends_with("t So I answer now.")) << sink->text(true);
+  EXPECT_EQ(sink->text(false), std::string(20, 'a'));
+  request.closing_line = "no </think> in it";
+  EXPECT_THROW(bench->add(request), Error);
+}
+
 TEST(Deadline, BestEffortClosesItsThinkingToo) {
   const auto bench = make_bench();
   GenerateRequest request = ask(*bench, 50, 20, 0.2);
@@ -177,11 +245,16 @@ TEST(Deadline, WithoutOneThinkingGoesOn) {
   EXPECT_EQ(sink->wait().on_time, std::nullopt);
 }
 
+/// TERN_WORKLOADS says how many; scripts/check-long runs 10,000 of each kind.
+uint64_t workloads() {
 #if defined(TERN_SANITIZED)
-constexpr uint64_t kWorkloads = 10;
+  constexpr uint64_t kUsual = 10;
 #else
-constexpr uint64_t kWorkloads = 250;
+  constexpr uint64_t kUsual = 250;
 #endif
+  const char* asked = std::getenv("TERN_WORKLOADS");
+  return asked ? std::strtoull(asked, nullptr, 10) : kUsual;
+}
 
 struct Outcome {
   int promised = 0, on_time = 0, refused = 0;
@@ -232,19 +305,19 @@ Outcome random_workload(uint64_t seed, bool noisy) {
 
 TEST(Deadline, EveryPromiseIsKeptWhereStepsTakeWhatTheyTake) {
   Outcome sum;
-  for (uint64_t seed = 1; seed <= kWorkloads; ++seed) {
+  for (uint64_t seed = 1; seed <= workloads(); ++seed) {
     const Outcome outcome = random_workload(seed, false);
     EXPECT_EQ(outcome.on_time, outcome.promised) << "seed " << seed;
     sum.promised += outcome.promised;
     sum.refused += outcome.refused;
   }
   std::printf("%d promises kept, %d requests refused\n", sum.promised, sum.refused);
-  EXPECT_GT(sum.promised, 5 * static_cast<int>(kWorkloads));
+  EXPECT_GT(sum.promised, 5 * static_cast<int>(workloads()));
 }
 
 TEST(Deadline, AFewInAThousandAreLateWhereTheMachineIsUnsteady) {
   Outcome sum;
-  for (uint64_t seed = 1; seed <= kWorkloads; ++seed) {
+  for (uint64_t seed = 1; seed <= workloads(); ++seed) {
     const Outcome outcome = random_workload(seed, true);
     sum.promised += outcome.promised;
     sum.on_time += outcome.on_time;

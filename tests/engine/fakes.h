@@ -86,7 +86,7 @@ class FakeModel : public Model {
   struct Call {
     size_t tokens = 0;
     size_t sequences = 0;
-    size_t decodes = 0;          ///< sequences with one token at a position above 0 that want logits
+    size_t decodes = 0;          ///< sequences that go on from a generated token
     std::vector<size_t> pieces;  ///< tokens of each sequence, in batch order
   };
 
@@ -170,7 +170,7 @@ class FakeModel : public Model {
     call.sequences = call.pieces.size();
     size_t begin = 0;
     for (const size_t piece : call.pieces) {
-      if (piece == 1 && batch[begin].wants_logits && batch[begin].position > 0) ++call.decodes;
+      if (batch[begin].generated) ++call.decodes;
       begin += piece;
     }
     const std::lock_guard lock(mutex_);

@@ -146,6 +146,14 @@ TEST(Generation, SplitsThinkingFromTheAnswer) {
   EXPECT_FALSE(events[4].thinking);
 }
 
+TEST(Generation, CountsTheTokensOfTheAnswer) {
+  GenerateRequest request = ask();
+  request.starts_thinking = true;
+  const Told told = tell(request, joined(bytes("hm"), one(kEndThink), bytes("yes")));
+  EXPECT_EQ(told.finish.answer_tokens, 4) << "the end included";
+  EXPECT_EQ(told.finish.usage.completion_tokens, 7);
+}
+
 TEST(Generation, AReplyMayOpenItsThinkingItself) {
   const Told told = tell(ask(), joined(one(kThink), bytes("hm"), one(kEndThink), bytes("ok")));
   EXPECT_EQ(told.sink->text(true), "hm");
@@ -209,6 +217,16 @@ TEST(Generation, StopStringsReachOverTokens) {
   request.stop = {"\n\n", "lo!"};
   const Told other = tell(request, bytes("hello? hello!?"));
   EXPECT_EQ(other.sink->text(), "hello? hel");
+}
+
+TEST(Generation, StopTokensEndAndDoNotShow) {
+  GenerateRequest request = ask();
+  request.stop_tokens = {kLoWor, 'z'};
+  request.ignore_eos = true;
+  const Told told = tell(request, joined(one(kHel), one(kEos), one(kLoWor), bytes("more")));
+  EXPECT_EQ(told.sink->text(), "hel");
+  EXPECT_EQ(told.finish.reason, FinishReason::stop);
+  EXPECT_EQ(told.finish.usage.completion_tokens, 3);
 }
 
 TEST(Generation, TextThatCouldBecomeAStopIsHeldBackThenGiven) {
@@ -283,6 +301,26 @@ TEST(Generation, TimesCountFromTheArrival) {
   EXPECT_GE(told.finish.timings.first_token_s, 3);
   EXPECT_GE(told.finish.timings.total_s, told.finish.timings.first_token_s);
   EXPECT_LT(told.finish.timings.total_s, 60);
+}
+
+TEST(Generation, WaitsForItsPlaceUntilItBegins) {
+  const Tokenizer words = fake::tokenizer();
+  const ChatFormat vocabulary(words);
+  TimePoint now = Clock::now();
+  GenerationLimits limits = kLimits;
+  limits.clock = [&now] { return now; };
+  GenerateRequest request = ask();
+  request.arrived = now;
+  const auto sink = std::make_shared<Recorder>();
+  Generation generation(1, request, sink, vocabulary, limits);
+  now += std::chrono::milliseconds(250);
+  generation.predict(2);
+  generation.admit();
+  now += std::chrono::milliseconds(250);
+  generation.finish(FinishReason::cancelled);
+  EXPECT_DOUBLE_EQ(sink->wait().timings.queue_s, 0.25);
+  EXPECT_DOUBLE_EQ(sink->wait().timings.total_s, 0.5);
+  EXPECT_DOUBLE_EQ(sink->wait().predicted_s.value_or(0), 2.25) << "from the arrival, too";
 }
 
 std::string refusal(const GenerateRequest& request, bool thinks = true) {

@@ -95,11 +95,35 @@ TEST(Pace, ItsP99HoldsForOneStepInAHundred) {
   for (int i = 0; i < 5000; ++i) {
     const StepWork work = random_work(rng);
     const double seconds = time(work);
-    longer += seconds > pace.p99(work);
+    longer += seconds > pace.forecast().p99(pace.predict(work));
     pace.observe(work, seconds);
   }
   EXPECT_LE(longer, 5000 * 0.015);
-  EXPECT_LE(pace.p99_factor(), 2.3);
+  EXPECT_LE(pace.forecast().p99(1e-3), 2.3e-3);
+}
+
+/// A hundred steps take their mean and a little, not a hundred times their worst.
+TEST(Pace, LongStretchesAreKnownBetterThanSteps) {
+  Pace pace(kMachine);
+  Rng rng(8);
+  const StepWork work{.passes = 1, .streams = 1, .stream_keys = 100};  // 10.5 ms
+  const auto time = [&] { return truth(kMachine, work) * (rng.chance(0.02) ? 5 : 1); };
+  for (int i = 0; i < 30'000; ++i) pace.observe(work, time());
+  const double step = pace.predict(work);
+  EXPECT_GE(pace.forecast().p99(step), 4 * step);
+  EXPECT_LE(pace.forecast().p99(400 * step), 1.25 * 400 * step);
+  int longer = 0;
+  for (int stretch = 0; stretch < 2'000; ++stretch) {
+    double sum = 0, predicted = 0;
+    for (int i = 0; i < 100; ++i) {
+      const double seconds = time();
+      predicted += pace.predict(work);
+      sum += seconds;
+      pace.observe(work, seconds);
+    }
+    longer += sum > pace.forecast().p99(predicted);
+  }
+  EXPECT_LE(longer, 40);
 }
 
 TEST(Pace, OneHiccupTeachesLittle) {

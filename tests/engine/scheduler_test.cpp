@@ -146,9 +146,9 @@ TEST(Scheduler, WhoIsCancelledInAPausedPassKeepsItsPagesUntilThePassIsOver) {
   bench.step();
   bench.scheduler.cancel(1);
   EXPECT_EQ(gone->wait().reason, FinishReason::cancelled);
-  EXPECT_EQ(bench.scheduler.cache().free_pages(), 2);
+  EXPECT_EQ(bench.scheduler.available_pages(), 2);
   bench.step();
-  EXPECT_EQ(bench.scheduler.cache().free_pages(), 3);
+  EXPECT_EQ(bench.scheduler.available_pages(), 3);
   EXPECT_TRUE(gone->tokens().empty());
   EXPECT_EQ(stays->tokens().size(), 1u);
 }
@@ -160,7 +160,7 @@ TEST(Scheduler, APassThatNobodyWaitsForIsLeft) {
   bench.step();
   bench.scheduler.cancel(1);
   EXPECT_EQ(bench.scheduler.running(), 0);
-  EXPECT_EQ(bench.scheduler.cache().free_pages(), 4);
+  EXPECT_EQ(bench.scheduler.available_pages(), 4);
   const auto next = bench.add(ask(30, 2, 2));
   bench.run_all();
   EXPECT_EQ(next->tokens().size(), 2u);
@@ -249,6 +249,98 @@ TEST(Scheduler, SamePromptsDoNotDisturbEachOther) {
   EXPECT_NE(sinks[4]->tokens(), sinks[0]->tokens());
 }
 
+/// Prompt tokens that the model was given.
+size_t prompted(const Bench& bench) {
+  size_t tokens = 0;
+  for (const auto& call : bench.model.calls()) tokens += call.tokens - call.decodes;
+  return tokens;
+}
+
+TEST(Scheduler, WhoBeginsAlikeIsNotPromptedTwice) {
+  Bench bench({4, 64, 256, 0});
+  const auto first = bench.add(ask(100, 3));
+  bench.run_all();
+  EXPECT_EQ(prompted(bench), 100u);
+  // The same again: three whole pages are there; then one that differs in its second page.
+  const auto again = bench.add(ask(100, 3));
+  bench.run_all();
+  EXPECT_EQ(again->tokens(), first->tokens());
+  EXPECT_EQ(prompted(bench), 104u);
+  GenerateRequest other = ask(100, 3);
+  ++other.prompt[40];
+  bench.add(other);
+  bench.run_all();
+  EXPECT_EQ(prompted(bench), 172u);
+  EXPECT_EQ(bench.scheduler.statistics().prefix_query_tokens, 300u);
+  EXPECT_EQ(bench.scheduler.statistics().prefix_hit_tokens, 128u);
+}
+
+TEST(Scheduler, ATurnGoesOnFromTheLastOnesReply) {
+  for (const int same_rows_from : {0, 90, 91}) {
+    Bench bench({2, 64, 512, 0});
+    bench.model.change_shape().same_rows_from = same_rows_from;
+    GenerateRequest turn = ask(90, 60);
+    const auto reply = bench.add(turn);
+    bench.run_all();
+    for (const int32_t token : reply->tokens()) turn.prompt.push_back(token);
+    turn.prompt.push_back('?');
+    bench.add(turn);
+    const size_t before = prompted(bench);
+    bench.run_all();
+    // 151 tokens. What was said is known, too (but for its last token), unless its rows may differ.
+    EXPECT_EQ(prompted(bench) - before, same_rows_from == 91 ? 151u - 64 : 151u - 128) << same_rows_from;
+  }
+}
+
+TEST(Scheduler, SamePromptsThatComeTogetherAreMadeOnce) {
+  Bench bench({4, 64, 256, 0});
+  std::vector<std::shared_ptr<Recorder>> sinks;
+  for (int i = 0; i < 4; ++i) sinks.push_back(bench.add(ask(193, 2)));
+  bench.run_all();
+  for (const auto& sink : sinks) EXPECT_EQ(sink->tokens(), sinks[0]->tokens());
+  EXPECT_EQ(prompted(bench), 192u + 4);  // the pieces of one, and everybody's last token
+}
+
+TEST(Scheduler, PagesThatAreOnlyKeptGiveWayTheOldestFirst) {
+  Bench bench({1, 64, 96, 4});
+  for (const int salt : {1, 2, 3}) {
+    bench.add(ask(33, 2, salt));  // one page is kept of each
+    bench.run_all();
+  }
+  EXPECT_EQ(bench.scheduler.available_pages(), 4);
+  bench.add(ask(33, 2, 1));  // now 2 is the oldest
+  bench.run_all();
+  bench.add(ask(33, 30, 4));  // needs two pages; one is free
+  bench.run_all();
+  const auto reused = [&](int salt) {
+    const uint64_t before = bench.scheduler.statistics().prefix_hit_tokens;
+    bench.add(ask(33, 1, salt));
+    bench.run_all();
+    return bench.scheduler.statistics().prefix_hit_tokens - before;
+  };
+  EXPECT_EQ(reused(1), 32u);
+  EXPECT_EQ(reused(3), 32u);
+  EXPECT_EQ(reused(2), 0u);
+}
+
+TEST(Scheduler, WithoutSharingEveryPromptIsMade) {
+  FakeModel model(hashed(), 128, 64);
+  const Tokenizer words = fake::tokenizer();
+  const ChatFormat format(words);
+  Scheduler scheduler(model,
+                      {.parallel = 2,
+                       .prompt_piece = 64,
+                       .cache = {.layers = 2, .row = 1, .pages = 8, .max_sequences = 2, .max_tokens = 128},
+                       .share_prefixes = false});
+  for (int i = 0; i < 2; ++i) {
+    scheduler.add(std::make_unique<Generation>(i + 1, ask(100, 1), std::make_shared<Recorder>(), format,
+                                               GenerationLimits{kVocab, 128, 64}));
+    while (scheduler.running() + scheduler.waiting() > 0) scheduler.step();
+  }
+  EXPECT_EQ(scheduler.statistics().prefix_hit_tokens, 0u);
+  EXPECT_EQ(scheduler.cache().free_pages(), 8);
+}
+
 TEST(Scheduler, WhoseReplyMayNotFitWaitsAndNothingRunsOut) {
   Bench bench({4, 64, 128, 5});                // 5 pages of 32 tokens
   const auto big = bench.add(ask(60, 40));     // 99 tokens: 4 pages
@@ -264,7 +356,7 @@ TEST(Scheduler, WhoseReplyMayNotFitWaitsAndNothingRunsOut) {
   }
   bench.run_all();
   for (const auto& sink : {big, second, small}) EXPECT_EQ(sink->wait().reason, FinishReason::length);
-  EXPECT_EQ(bench.scheduler.cache().free_pages(), 5);
+  EXPECT_EQ(bench.scheduler.available_pages(), 5);
 }
 
 TEST(Scheduler, AReplyOfTheWholeCacheRuns) {
@@ -289,7 +381,7 @@ TEST(Scheduler, CancelEndsARunningRequestBeforeTheNextStep) {
   EXPECT_EQ(sinks[1]->tokens().size(), 3u);
   bench.run_all();
   for (const int i : {0, 2, 3}) EXPECT_EQ(sinks[i]->tokens().size(), 50u);
-  EXPECT_EQ(bench.scheduler.cache().free_pages(), 16);
+  EXPECT_EQ(bench.scheduler.available_pages(), 16);
 }
 
 TEST(Scheduler, CancelEndsAWaitingRequestAndUnknownIdsAreIgnored) {
@@ -316,7 +408,7 @@ TEST(Scheduler, CancelInThePromptGivesItsPagesBack) {
   bench.step();
   bench.scheduler.cancel(1);
   EXPECT_EQ(sink->wait().reason, FinishReason::cancelled);
-  EXPECT_EQ(bench.scheduler.cache().free_pages(), 4);
+  EXPECT_EQ(bench.scheduler.available_pages(), 4);
   const auto next = bench.add(ask(100, 4));
   bench.run_all();
   EXPECT_EQ(next->tokens().size(), 4u);
@@ -341,7 +433,7 @@ TEST(Scheduler, AFailingForwardEndsOnlyTheGuilty) {
     calm.run_all();
     EXPECT_EQ(sinks[i]->tokens(), alone->tokens());
   }
-  EXPECT_EQ(bench.scheduler.cache().free_pages(), 16);
+  EXPECT_EQ(bench.scheduler.available_pages(), 16);
 }
 
 TEST(Scheduler, NanLogitsEndTheirRequestOnly) {
@@ -384,10 +476,37 @@ TEST(Scheduler, EndAllTellsEverybodyOnce) {
     EXPECT_EQ(sink->wait().reason, FinishReason::cancelled);
     EXPECT_EQ(sink->after_finish(), 0);
   }
-  EXPECT_EQ(bench.scheduler.cache().free_pages(), 8);
+  EXPECT_EQ(bench.scheduler.available_pages(), 8);
   const auto sink = bench.add(ask(5, 12));
   bench.run_all();
   EXPECT_EQ(sink->tokens().size(), 12u);
+}
+
+/// A prompt of its own, or one that begins as an earlier one, perhaps with its reply.
+GenerateRequest random_request(Rng& rng, const std::vector<GenerateRequest>& earlier,
+                               const std::vector<std::shared_ptr<Recorder>>& sinks) {
+  GenerateRequest request = ask(rng.between(1, 100), 0, static_cast<int>(rng.below(4)));
+  if (!earlier.empty() && rng.chance(0.5)) {
+    const size_t which = rng.below(earlier.size());
+    request.prompt = earlier[which].prompt;
+    if (rng.chance(0.5)) {
+      for (const int32_t token : sinks[which]->tokens()) request.prompt.push_back(token);
+    }
+    request.prompt.resize(rng.between(1, 100), static_cast<int32_t>(rng.below(256)));
+  }
+  request.max_tokens = static_cast<int>(rng.between(1, 128 - static_cast<int>(request.prompt.size())));
+  return request;
+}
+
+/// What the fake model says to it where nobody else is.
+std::vector<int32_t> alone(const GenerateRequest& request) {
+  std::vector<int32_t> all = request.prompt;
+  std::vector<float> logits(kVocab);
+  for (int i = 0; i < request.max_tokens; ++i) {
+    hashed()(all, logits);
+    all.push_back(static_cast<int32_t>(std::max_element(logits.begin(), logits.end()) - logits.begin()));
+  }
+  return {all.begin() + static_cast<ptrdiff_t>(request.prompt.size()), all.end()};
 }
 
 TEST(Scheduler, RandomLoadsKeepTheirPromises) {
@@ -398,13 +517,12 @@ TEST(Scheduler, RandomLoadsKeepTheirPromises) {
     Bench bench({parallel, static_cast<int>(rng.between(1, 40)), 128, pages});
     if (rng.chance(0.5)) bench.take_time(0.04 * rng.uniform(), 0.002 * rng.uniform());
     std::vector<std::shared_ptr<Recorder>> sinks;
-    std::vector<int> wanted;
+    std::vector<GenerateRequest> requests;
     std::set<size_t> cancelled;
     for (int round = 0; round < 60; ++round) {
       if (rng.chance(0.5)) {
-        const int prompt = static_cast<int>(rng.between(1, 100));
-        wanted.push_back(static_cast<int>(rng.between(1, 128 - prompt)));
-        sinks.push_back(bench.add(ask(prompt, wanted.back(), static_cast<int>(seed))));
+        requests.push_back(random_request(rng, requests, sinks));
+        sinks.push_back(bench.add(requests.back()));
       }
       if (!sinks.empty() && rng.chance(0.1)) {
         const size_t who = rng.below(sinks.size());
@@ -418,11 +536,11 @@ TEST(Scheduler, RandomLoadsKeepTheirPromises) {
       const FinishEvent& finish = sinks[i]->wait();
       const bool was_cancelled = cancelled.count(i) > 0;
       EXPECT_EQ(finish.reason, was_cancelled ? FinishReason::cancelled : FinishReason::length);
-      EXPECT_TRUE(was_cancelled || finish.usage.completion_tokens == wanted[i]);
+      EXPECT_TRUE(was_cancelled || sinks[i]->tokens() == alone(requests[i]));
       EXPECT_EQ(sinks[i]->tokens().size(), static_cast<size_t>(finish.usage.completion_tokens));
       EXPECT_EQ(sinks[i]->after_finish(), 0);
     }
-    EXPECT_EQ(bench.scheduler.cache().free_pages(), pages);
+    EXPECT_EQ(bench.scheduler.available_pages(), pages);
   }
 }
 

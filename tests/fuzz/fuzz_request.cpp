@@ -23,6 +23,10 @@ void check_common(const CommonFields& fields) {
   require(fields.top_k >= 0, "top_k");
   require(fields.top_logprobs >= -1 && fields.top_logprobs <= kMaxTopLogprobs, "top_logprobs");
   require(fields.stop.size() <= kMaxStops, "stop");
+  require(fields.stop_tokens.size() <= kMaxStopTokens, "stop_token_ids");
+  for (const int32_t token : fields.stop_tokens) require(token >= 0, "a stop token");
+  require(fields.stream_interval_ms >= 0 && fields.stream_interval_ms <= kMaxIntervalMs,
+          "stream_interval_ms");
   for (const std::string& stop : fields.stop) {
     require(!stop.empty() && stop.size() <= kMaxStopBytes, "length of a stop string");
   }
@@ -38,6 +42,16 @@ void check_chat(std::string_view body) {
             "role");
   }
   require(!request.thinking_budget || *request.thinking_budget >= 0, "thinking_budget");
+  require(request.closing_line.size() <= kMaxClosingBytes, "thinking_closing_line");
+}
+
+void check_tokenize(std::string_view body) {
+  const TokenizeRequest request = parse_tokenize_request(body);
+  require(!request.chat || (request.prompt.empty() && !request.chat->messages.empty()), "prompt or messages");
+}
+
+void check_detokenize(std::string_view body) {
+  for (const int32_t token : parse_detokenize_request(body).tokens) require(token >= 0, "tokens");
 }
 
 void check_completion(std::string_view body) {
@@ -64,5 +78,7 @@ extern "C" int LLVMFuzzerTestOneInput(const uint8_t* data, size_t size) {
   const std::string_view body(reinterpret_cast<const char*>(data), size);
   tern::parse_or_refuse(tern::check_chat, body);
   tern::parse_or_refuse(tern::check_completion, body);
+  tern::parse_or_refuse(tern::check_tokenize, body);
+  tern::parse_or_refuse(tern::check_detokenize, body);
   return 0;
 }

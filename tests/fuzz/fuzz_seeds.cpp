@@ -126,6 +126,11 @@ void put_requests(const fs::path& folder) {
       R"({"messages":[],"n":-1,"max_tokens":-5,"temperature":1e999,"seed":18446744073709551616})",
       R"({"messages":[{"role":"user","content":"\ud800"}],"tools":[{}],"response_format":{"type":"json_object"}})",
       R"({"messages":[{"role":"user","content":"a"}],"logit_bias":{"5":-100},"presence_penalty":9})",
+      R"({"messages":[{"role":"user","content":"a"}],"include_thinking":false,"stream_interval_ms":50,)"
+      R"("thinking_closing_line":"So:","stop_token_ids":[1,2],"reasoning_effort":"medium"})",
+      R"({"messages":[{"role":"user","content":"a"}],"add_generation_prompt":false,"return_token_strs":true})",
+      R"({"prompt":"a","add_special_tokens":false,"thinking_closing_line":true,"thinking_token_budget":3})",
+      R"({"tokens":[1,2,3,18446744073709551615]})",
       "{\"messages\":" + std::string(2000, '['),
       std::string(2000, '{'),
       "{\"prompt\":\"\xff\xfe\"}",
@@ -156,6 +161,58 @@ void put_responses(const fs::path& folder) {
   };
   for (size_t i = 0; i < responses.size(); ++i)
     put(folder, "response_" + std::to_string(i), std::string("\x10\x05") + responses[i]);
+}
+
+/// Lines of key files, and addresses, hosts and origins.
+void put_keys(const fs::path& folder) {
+  const std::string hash = "sha256:" + std::string(64, 'a');
+  const std::vector<std::string> texts = {
+      "a " + hash + "\n# b\n\nc sha256:" + std::string(64, 'B') + " requests=60 tokens=1000000000\r\n",
+      "a " + hash + "\na " + hash,
+      "a sha256:",
+      "a " + hash + " requests=-1",
+      "EXAMPLE.com.:80",
+      "[::ffff:127.0.0.1]:1",
+      "1.1.1.1, [::1]:2,10.0.0.3",
+      "https://a.b:1",
+      "2001:db8::/33"};
+  for (size_t i = 0; i < texts.size(); ++i) put(folder, "keys_" + std::to_string(i), texts[i]);
+}
+
+/// Requests as bytes, whole and cut, for a server with keys and for one without.
+void put_http(const fs::path& folder) {
+  const std::string host = " HTTP/1.1\r\nHost: localhost\r\n";
+  const std::string key =
+      "Authorization: Bearer key\r\nOrigin: https://a.b\r\nX-Forwarded-For: 1.1.1.1, ::2\r\n";
+  const std::string chat = R"({"messages":[{"role":"user","content":"a"}],"stream":true,"max_tokens":9})";
+  const std::string text = R"({"prompt":"a","max_tokens":3})";
+  const auto sized = [&](const std::string& path, const std::string& more, const std::string& body) {
+    return "POST " + path + host + more + "Content-Length: " + std::to_string(body.size()) + "\r\n\r\n" +
+           body;
+  };
+  const std::vector<std::string> sessions = {
+      "GET /health" + host + "\r\nHEAD /v1/models" + host + key + "\r\n" +
+          sized("/v1/completions", key, text),
+      sized("/v1/chat/completions", key, chat) + sized("/v1/completions", "X-Tern-Deadline-Ms: 50\r\n", text),
+      "POST /v1/completions" + host + key + "Transfer-Encoding: chunked\r\n\r\n1d;a=\"b\"\r\n" + text +
+          "\r\n0\r\nHost: c\r\n\r\nGET /health" + host + "\r\n",
+      "POST /v1/completions" + host + key + "Expect: 100-continue\r\nContent-Length: 29\r\n\r\n" + text,
+      "POST /v1/chat/completions HTTP/1.0\r\nContent-Length: " + std::to_string(chat.size()) + "\r\n\r\n" +
+          chat,
+      "OPTIONS /v1/completions" + host + key + "Access-Control-Request-Method: POST\r\n\r\n",
+      "GET /health" + host + "Content-Length: 5\r\nTransfer-Encoding: chunked\r\n\r\n0\r\n\r\n",
+      "GET /health HTTP/1.1\nHost: a\n\n",
+      "GET /v1/models/x%2Fy" + host + " folded\r\n\r\n",
+      "POST /v1/completions" + host + "Transfer-Encoding: chunked\r\n\r\nffffffffffffffff\r\n",
+      "GET /health" + host + "Connection: close\r\n\r\nGET /health" + host + "\r\n",
+  };
+  for (size_t i = 0; i < sessions.size(); ++i) {
+    for (const char guarded : {0, 1}) {
+      for (const char cuts : {0, 1, 40})
+        put(folder, fmt::format("http_{}_{}_{}", i, static_cast<int>(guarded), static_cast<int>(cuts)),
+            std::string{guarded, cuts} + sessions[i]);
+    }
+  }
 }
 
 /// Templates with a request after a NUL: tern's own, those of `folder` where it is there, and hostile ones.
@@ -242,6 +299,8 @@ int main(int argc, char** argv) {
   tern::put_tokenizer_jsons(folder / "fuzz_tokenizer_json");
   tern::put_requests(folder / "fuzz_request");
   tern::put_responses(folder / "fuzz_load_response");
+  tern::put_keys(folder / "fuzz_keys");
+  tern::put_http(folder / "fuzz_http");
   for (const auto& [name, bytes] : tern::config_seeds()) tern::put(folder / "fuzz_config", name, bytes);
   for (const auto& [name, bytes] : tern::split_seeds()) tern::put(folder / "fuzz_split", name, bytes);
   tern::put_templates(folder / "fuzz_jinja", argc > 2 ? argv[2] : "../shared/templates");

@@ -2,54 +2,13 @@
 
 #include <gtest/gtest.h>
 
-#include <map>
-
 #include "tasks/search/examples_io.h"
 #include "tasks/search/world.h"
-#include "tests/engine/fakes.h"
+#include "tests/measure/parrot.h"
 #include "tests/temporary_folder.h"
 
 namespace tern {
 namespace {
-
-/// 256 bytes and the six special tokens.
-Tokenizer small_tokenizer() {
-  return Tokenizer(tern_vocabulary({}, 262));
-}
-
-/// Says what it was told to say after each prompt, whoever shares the batch.
-class Parrot {
- public:
-  explicit Parrot(const Tokenizer& tokenizer) : tokenizer_(tokenizer) {}
-
-  void teach(const search::Example& example, const std::string& thinking, const std::string& answer,
-             Thinking mode) {
-    const std::array<ChatMessage, 1> messages{{{"user", example.query}}};
-    std::vector<int32_t> reply;
-    if (mode == Thinking::on) {
-      reply = tokenizer_.encode(thinking);
-      reply.push_back(*thinking_tokens(tokenizer_).close);
-    }
-    for (const int32_t id : tokenizer_.encode(answer)) reply.push_back(id);
-    reply.push_back(*tokenizer_.vocabulary().eos);
-    replies_[render_chat(tokenizer_, messages, mode)] = reply;
-  }
-
-  fake::Script script() const {
-    return [replies = replies_](std::span<const int32_t> prefix, std::span<float> logits) {
-      std::fill(logits.begin(), logits.end(), -50.0f);
-      for (const auto& [prompt, reply] : replies) {
-        if (prefix.size() < prompt.size() || prefix.size() - prompt.size() >= reply.size()) continue;
-        if (std::equal(prompt.begin(), prompt.end(), prefix.begin()))
-          logits[reply[prefix.size() - prompt.size()]] = 0;
-      }
-    };
-  }
-
- private:
-  const Tokenizer& tokenizer_;
-  std::map<std::vector<int32_t>, std::vector<int32_t>> replies_;
-};
 
 /// The share never falls, stands at half when all is answered, and each judged answer is told of.
 void expect_steady(const std::vector<SearchProgress>& steps, int all) {

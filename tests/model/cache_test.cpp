@@ -68,6 +68,47 @@ TEST(PagedCache, RowsAreApartAndAPagesRowsAreContiguous) {
   }
 }
 
+TEST(PagedCache, SharedPagesAreFreeWhenTheLastHolderLeaves) {
+  PagedCache cache({.layers = 1, .row = 1, .pages = 4, .max_sequences = 3, .max_tokens = 100});
+  ASSERT_TRUE(cache.extend(0, 40));
+  const int32_t page = cache.pages(0)[0];
+  *cache.row(0, 0, 31) = 7;
+  cache.share(1, page);
+  EXPECT_EQ(cache.length(1), 32);
+  EXPECT_EQ(*cache.row(0, 1, 31), 7);
+  EXPECT_EQ(cache.users(page), 2);
+  cache.check();
+  EXPECT_THROW(cache.truncate(0, 20), Error);  // others read what would be written there
+  cache.keep(page);
+  cache.truncate(0, 0);
+  cache.truncate(1, 0);
+  EXPECT_EQ(cache.free_pages(), 3);
+  cache.check();
+  cache.share(2, page);  // kept, so it can be had again
+  EXPECT_EQ(*cache.row(0, 2, 31), 7);
+  cache.drop(page);
+  EXPECT_EQ(cache.free_pages(), 3);
+  cache.truncate(2, 0);
+  EXPECT_EQ(cache.free_pages(), 4);
+  EXPECT_THROW(cache.share(0, page), Error);  // nobody holds it
+  cache.check();
+}
+
+TEST(PagedCache, OnlyWholePagesAreShared) {
+  PagedCache cache({.layers = 1, .row = 1, .pages = 4, .max_sequences = 2, .max_tokens = 64});
+  ASSERT_TRUE(cache.extend(0, 64));
+  ASSERT_TRUE(cache.extend(1, 5));
+  EXPECT_THROW(cache.share(1, cache.pages(0)[1]), Error);
+  ASSERT_TRUE(cache.extend(1, 27));
+  cache.share(1, cache.pages(0)[1]);
+  EXPECT_THROW(cache.share(1, cache.pages(0)[0]), Error);  // beyond max_tokens
+  const int32_t own = cache.pages(1)[0];
+  cache.replace(1, 0, cache.pages(0)[0]);
+  EXPECT_EQ(cache.users(own), 0);
+  EXPECT_EQ(cache.free_pages(), 2);
+  cache.check();
+}
+
 TEST(PagedCache, HoldsTogetherUnderRandomUse) {
   constexpr int kSequences = 5, kMost = 200, kPages = 20;
   PagedCache cache(

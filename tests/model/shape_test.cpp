@@ -77,15 +77,12 @@ TEST(Shape, MeasuringTakesNoMemoryForWeights) {
 
 TEST(Paths, AreChosenByArithmetic) {
   const MlaShape v3{.heads = 128, .kv_rank = 512, .nope = 128, .rope = 64, .v = 128};
-  // A fresh prompt decompresses, a decode step absorbs, and a long cache tips at 2 * 512 * 128 / (1088 - 320)
-  // tokens.
-  EXPECT_FALSE(absorbing_is_cheaper(v3, 0, 1000));
-  EXPECT_FALSE(absorbing_is_cheaper(v3, 0, 2));
-  EXPECT_TRUE(absorbing_is_cheaper(v3, 10, 1));
-  EXPECT_TRUE(absorbing_is_cheaper(v3, 1000000, 170));
-  EXPECT_FALSE(absorbing_is_cheaper(v3, 1000000, 171));
-  // Behind a short cache the new tokens' own pairs count too.
-  EXPECT_FALSE(absorbing_is_cheaper(v3, 64, 128));
+  // (128 * 129 / 2) (1088 - 320) / (512 * 256 - 128 (1088 - 320)) = 193.5 tokens, and whole pages.
+  EXPECT_EQ(absorbed_from(v3), 224);
+  // A latent that is hardly smaller than the keys is worth decompressing for ever.
+  EXPECT_EQ(absorbed_from({.heads = 4, .kv_rank = 64, .nope = 32, .rope = 16, .v = 32}), kNever);
+  // And one whose scores cost no more is never worth it.
+  EXPECT_EQ(absorbed_from({.heads = 4, .kv_rank = 32, .nope = 32, .rope = 16, .v = 32}), 0);
 }
 
 TEST(Forward, TakesNoMemory) {

@@ -157,7 +157,7 @@ TEST(Http, WhatIsNoHttp) {
         "GET / HTTP/1.1\r\n" + host + "Content-Length: -5\r\n\r\n",
         "GET / HTTP/1.1\r\n" + host + "Content-Length: 5\r\nContent-Length: 6\r\n\r\nhello",
         "GET / HTTP/1.1\r\n" + host + "Content-Length: 5\r\nTransfer-Encoding: chunked\r\n\r\n0\r\n\r\n",
-        "POST / HTTP/1.1\r\n" + host + "Transfer-Encoding: chunked\r\n\r\nzz\r\n"}) {
+        "POST /v1/completions HTTP/1.1\r\n" + host + "Transfer-Encoding: chunked\r\n\r\nzz\r\n"}) {
     Client client(server.port());
     client.send(bytes);
     expect_error(client.response(), 400, "invalid_request_error");

@@ -99,6 +99,41 @@ class Chat(WithServer):
         reply = self.chat.create(model='shop', messages=QUERY, extra_body={'thinking_budget_tokens': 3})
         self.assertLessEqual(reply.usage.completion_tokens_details.reasoning_tokens, 3)
 
+    def test_efforts_are_budgets(self):
+        def thought(**how):
+            return self.chat.create(model='shop', messages=QUERY, **how).usage.completion_tokens_details.reasoning_tokens
+        free = thought()
+        self.assertGreater(free, 8)
+        self.assertEqual(thought(reasoning_effort='minimal'), 8)
+        self.assertEqual(thought(reasoning_effort='high'), free)
+        self.assertEqual(thought(reasoning_effort='minimal', extra_body={'thinking_budget_tokens': 3}), 3)
+        served = Served('--effort-budgets', 'minimal=5,high=7', '--max-thinking', '6')
+        with served.client() as client:
+            for effort, tokens in (('minimal', 5), ('high', 6)):
+                reply = client.chat.completions.create(model='shop', messages=QUERY, reasoning_effort=effort)
+                self.assertEqual(reply.usage.completion_tokens_details.reasoning_tokens, tokens)
+                self.assertEqual(reply.choices[0].tern['closed_by'], 'budget')
+        self.assertEqual(served.stop(), 0)
+
+    def test_thinking_left_out_and_text_gathered(self):
+        whole = self.chat.create(model='shop', messages=QUERY)
+        for fields in ({'include_thinking': False}, {'stream_interval_ms': 5000}):
+            thinking, answer, events, tern = '', '', 0, None
+            with self.chat.create(model='shop', messages=QUERY, stream=True, extra_body=fields) as stream:
+                for event in stream:
+                    events += 1
+                    delta = event.choices[0].delta
+                    thinking += getattr(delta, 'reasoning_content', None) or ''
+                    answer += delta.content or ''
+                    tern = getattr(event.choices[0], 'tern', tern)
+            self.assertEqual(answer, whole.choices[0].message.content)
+            self.assertEqual(tern['thinking_tokens'], whole.usage.completion_tokens_details.reasoning_tokens)
+            if 'include_thinking' in fields:
+                self.assertEqual(thinking, '')
+            else:
+                self.assertEqual(thinking, whole.choices[0].message.reasoning_content)
+                self.assertLess(events, 8)
+
     def test_choices_seed_and_temperature(self):
         def texts(seed):
             reply = self.chat.create(model='shop', messages=QUERY, temperature=2, seed=seed, n=4, max_completion_tokens=30)
@@ -158,6 +193,31 @@ class Completions(WithServer):
         text = self.client.completions.create(model='shop', prompt='red shoes', max_tokens=8).choices[0].text
         stream = self.client.completions.create(model='shop', prompt='red shoes', max_tokens=8, stream=True)
         self.assertEqual(''.join(event.choices[0].text for event in stream), text)
+
+
+class Tokens(WithServer):
+    def post(self, path, body):
+        connection = http.client.HTTPConnection('127.0.0.1', self.served.port, timeout=60)
+        connection.request('POST', path, json.dumps(body))
+        reply = connection.getresponse()
+        self.assertEqual(reply.status, 200)
+        found = json.loads(reply.read())
+        connection.close()
+        return found
+
+    def test_there_and_back(self):
+        text = 'chep red sneakrs undr 60 \u20ac'
+        ids = self.post('/tokenize', {'prompt': text, 'add_special_tokens': False, 'return_token_strs': True})
+        self.assertEqual((ids['count'], len(ids['token_strs'])), (len(ids['tokens']),) * 2)
+        self.assertEqual(self.post('/detokenize', {'tokens': ids['tokens']}), {'prompt': text})
+        reply = self.client.completions.create(model='shop', prompt=ids['tokens'], max_tokens=1)
+        self.assertEqual(reply.usage.prompt_tokens, ids['count'])
+
+    def test_a_conversation_counts_as_it_will_be_prompted(self):
+        ids = self.post('/tokenize', {'messages': QUERY})
+        reply = self.chat.create(model='shop', messages=QUERY, max_tokens=1)
+        self.assertEqual(ids['count'], reply.usage.prompt_tokens)
+        self.assertGreater(ids['max_model_len'], ids['count'])
 
 
 class Errors(WithServer):

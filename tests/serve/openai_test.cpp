@@ -64,7 +64,8 @@ TEST(ChatRequest, ReadsEveryField) {
          "min_p": 0.125, "seed": -1, "stop": ["a", "b"], "ignore_eos": true, "logprobs": true, "top_logprobs": 4,
          "reasoning_effort": "low", "thinking_budget_tokens": 0, "presence_penalty": 0.5,
          "frequency_penalty": -1.5, "repetition_penalty": 1.25, "logit_bias": {"17": -100, "5": 0.5},
-         "deadline_ms": 250, "late": "no_think", "answer_reserve_tokens": 40)");
+         "deadline_ms": 250, "late": "no_think", "answer_reserve_tokens": 40, "include_thinking": false,
+         "stream_interval_ms": 40, "stop_token_ids": [3, 9], "thinking_closing_line": "So:")");
   EXPECT_EQ(request.model, "m");
   EXPECT_TRUE(request.stream && request.include_usage && request.continuous_usage && request.ignore_eos);
   EXPECT_EQ(request.n, 3);
@@ -76,6 +77,11 @@ TEST(ChatRequest, ReadsEveryField) {
   EXPECT_EQ(request.deadline_ms, 250);
   EXPECT_EQ(request.late, LatePolicy::no_think);
   EXPECT_EQ(request.answer_reserve, 40);
+  EXPECT_FALSE(request.include_thinking);
+  EXPECT_EQ(request.stream_interval_ms, 40);
+  EXPECT_EQ(request.stop_tokens, (std::vector<int32_t>{3, 9}));
+  EXPECT_EQ(request.effort, Effort::low);
+  EXPECT_EQ(request.closing_line, "So:");
   EXPECT_EQ(request.presence_penalty, 0.5f);
   EXPECT_EQ(request.frequency_penalty, -1.5f);
   EXPECT_EQ(request.repetition_penalty, 1.25f);
@@ -125,19 +131,29 @@ constexpr Unsupported kUnsupported[] = {
     {"guided_json", R"({"type": "object"})"},
     {"guided_regex", R"("a*")"},
     {"min_tokens", "3"},
-    {"stop_token_ids", "[1]"},
+    {"truncate_prompt_tokens", "5"},
+    {"include_stop_str_in_output", "true"},
+    {"return_tokens_as_token_ids", "true"},
+    {"skip_special_tokens", "false"},
     {"use_beam_search", "true"},
 };
 
 constexpr Unsupported kUnsupportedInChat[] = {
-    {"continue_final_message", "true"},
-    {"add_generation_prompt", "false"},
-    {"chat_template", R"("{{ x }}")"},
+    {"continue_final_message", "true"}, {"add_generation_prompt", "false"},
+    {"chat_template", R"("{{ x }}")"},  {"echo", "true"},
+    {"add_special_tokens", "true"},
 };
 
 constexpr Unsupported kUnsupportedInCompletions[] = {
-    {"echo", "true"},     {"tools", R"([{"type": "function"}])"}, {"tool_choice", R"("auto")"},
-    {"suffix", R"("b")"}, {"thinking_budget_tokens", "0"},        {"thinking_budget_tokens", "5"},
+    {"echo", "true"},
+    {"tools", R"([{"type": "function"}])"},
+    {"tool_choice", R"("auto")"},
+    {"suffix", R"("b")"},
+    {"thinking_budget_tokens", "0"},
+    {"thinking_budget_tokens", "5"},
+    {"thinking_token_budget", "5"},
+    {"thinking_closing_line", "true"},
+    {"thinking_closing_line", R"("So:")"},
 };
 
 void expect_unsupported(const std::string& found, const Unsupported& asked) {
@@ -176,6 +192,13 @@ TEST(ChatRequest, TypesAreStrict) {
       {"response_format", R"("text")"},
       {"chat_template_kwargs", "[]"},
       {"thinking_budget_tokens", "0.5"},
+      {"include_thinking", "0"},
+      {"include_reasoning", R"("no")"},
+      {"stream_interval_ms", "2.5"},
+      {"thinking_closing_line", "5"},
+      {"stop_token_ids", "5"},
+      {"stop_token_ids", R"(["a"])"},
+      {"skip_special_tokens", "1"},
   };
   for (const auto& [field, value] : fields) {
     EXPECT_EQ(chat_refusal(fmt::format("\"{}\": {}", field, value)), fmt::format("invalid_type {}", field))
@@ -219,6 +242,9 @@ TEST(ChatRequest, RangesAreChecked) {
       {"stop", R"(["a","b","c","d","e"])"},
       {"reasoning_effort", R"("extreme")"},
       {"thinking_budget_tokens", "-1"},
+      {"stream_interval_ms", "-1"},
+      {"stream_interval_ms", "10001"},
+      {"stop_token_ids", "[-1]"},
       {"stream_options", "{}"},
   };
   for (const auto& [field, value] : fields) {
@@ -233,6 +259,32 @@ TEST(ChatRequest, RangesAreChecked) {
   EXPECT_EQ(chat_refusal(many + "}"), "invalid_value logit_bias");
   EXPECT_EQ(chat_refusal(fmt::format(R"("stop": "{}")", std::string(1025, 's'))), "invalid_value stop");
   EXPECT_EQ(parse_with(R"("seed": 18446744073709551615)").seed, UINT64_MAX);
+  std::string stops = R"("stop_token_ids": [0)";
+  for (int i = 0; i < kMaxStopTokens; ++i) stops += ",1";
+  EXPECT_EQ(chat_refusal(stops + "]"), "invalid_value stop_token_ids");
+}
+
+TEST(ChatRequest, TheClosingLineIsTextOrTernsOwn) {
+  const auto line = [](const std::string& value) {
+    return parse_with(R"("thinking_closing_line": )" + value).closing_line;
+  };
+  EXPECT_EQ(line("true"), kClosingLine);
+  EXPECT_EQ(line("false"), "");
+  EXPECT_EQ(line("null"), "");
+  EXPECT_EQ(line(R"("Well.")"), "Well.");
+  EXPECT_EQ(line('"' + std::string(256, 'w') + '"').size(), 256u);
+  EXPECT_EQ(chat_refusal(R"("thinking_closing_line": ")" + std::string(257, 'w') + '"'),
+            "invalid_value thinking_closing_line");
+}
+
+TEST(ChatRequest, OfTheNamesOfTheBudgetTernsOwnWins) {
+  EXPECT_EQ(parse_with(R"("chat_template_kwargs": {"thinking_budget": 5})").thinking_budget, 5);
+  EXPECT_EQ(parse_with(R"("chat_template_kwargs": {"thinking_budget": 5}, "thinking_token_budget": 6)")
+                .thinking_budget,
+            6);
+  EXPECT_EQ(parse_with(R"("thinking_budget_tokens": 7, "thinking_token_budget": 6)").thinking_budget, 7);
+  EXPECT_EQ(chat_refusal(R"("chat_template_kwargs": {"thinking_budget": "5"})"),
+            "invalid_type chat_template_kwargs.thinking_budget");
 }
 
 TEST(ChatRequest, MessagesAreChecked) {
@@ -369,7 +421,8 @@ TEST(CompletionRequest, KnownFieldsThatAskNothingMayStand) {
   EXPECT_EQ(
       completion_refusal(
           R"({"prompt": "a", "tools": [], "tool_choice": "none", "functions": [], "function_call": "none",
-              "modalities": ["text"], "echo": false, "suffix": "", "thinking_budget_tokens": null})"),
+              "modalities": ["text"], "echo": false, "suffix": "", "thinking_budget_tokens": null,
+              "thinking_closing_line": false, "skip_special_tokens": true, "include_stop_str_in_output": false})"),
       "accepted");
 }
 

@@ -1,0 +1,172 @@
+// What the scheduler owes, what its steps cost, and the calibration that finds out at start.
+#include <algorithm>
+#include <chrono>
+#include <limits>
+
+#include "engine/scheduler.h"
+
+namespace tern {
+namespace {
+
+constexpr int kWarmUp = 3;          // rounds of the calibration in which the pace learns the most
+constexpr double kFewAnswers = 20;  // that many don't show the longest of a hundred
+
+}  // namespace
+
+/// Whether a promised request waits for its prompt.
+bool Scheduler::prompts_are_urgent() const {
+  return std::any_of(running_.begin(), running_.end(), [](const auto& request) {
+    return request->generation && request->generation->promised() && request->generation->in_prompt();
+  });
+}
+
+/// Seconds that the promises leave for other things, beside `more` streams without a promise.
+double Scheduler::slack(int more) const {
+  const Load owed = load(false);
+  if (owed.promises.empty()) return std::numeric_limits<double>::infinity();
+  const StepTime time = step_time();
+  const double step = time.seconds(time.streams(std::max(1, owed.requests() + more), owed.keys));
+  double least = std::numeric_limits<double>::infinity();
+  for (const Load::Promise& promise : owed.promises)
+    least = std::min(least,
+                     seconds_between(limits_.clock(), promise.deadline) - owed.needed(promise, step, time));
+  return least;
+}
+
+StepTime Scheduler::step_time() const {
+  return StepTime(pace_.forecast(), model_.shape().experts, model_.shape().experts_used);
+}
+
+/// What a share of a pass over the batch asks of the machine.
+StepWork Scheduler::work_of(const Batch& batch, double share, bool prompts) const {
+  const StepTime time = step_time();
+  StepWork work;
+  if (!prompts) {
+    double keys = 0;
+    for (const BatchToken& token : batch.tokens) keys += token.position + 1;
+    return batch.tokens.empty() ? work : time.streams(static_cast<int>(batch.tokens.size()), keys);
+  }
+  const auto tokens = static_cast<double>(batch.tokens.size());
+  work.passes = share;
+  work.prompt = share * tokens;
+  work.experts = share * distinct_experts(model_.shape().experts, model_.shape().experts_used, tokens);
+  for (const BatchToken& token : batch.tokens) work.prompt_keys += share * (token.position + 1);
+  return work;
+}
+
+Load Scheduler::load(bool for_one_more) const {
+  Load load;
+  load.parallel = limits_.parallel;
+  load.longest_gap = limits_.longest_gap;
+  load.free_pages = free_pages();
+  load.answer_tokens = Load::kUsualAnswer * answers_.quantile(0.99, 1);
+  if (answers_.weight() < kFewAnswers) load.answer_tokens = std::max(load.answer_tokens, Load::kUsualAnswer);
+  const StepTime time = step_time();
+  for (const auto& request : running_) {
+    if (request->generation) owe(load, *request->generation, true, time, limits_.prompt_piece);
+  }
+  for (const auto& generation : waiting_) {
+    if (generation->promised()) owe(load, *generation, false, time, limits_.prompt_piece);
+  }
+  // Promised prompts are counted whole. A pass of others holds them up for its rest; where there are none it
+  // runs in what time is left over.
+  const auto is_promised = [](const Turn& turn) {
+    return turn.request->generation && turn.request->generation->promised();
+  };
+  const bool others = std::none_of(prompts_.turns.begin(), prompts_.turns.end(), is_promised);
+  if (!prompts_.tokens.empty() && others && (load.prompt_s > 0 || for_one_more)) {
+    const double rest = 1 - static_cast<double>(pass_.layers) / model_.shape().layers;
+    load.prompt_s += time.seconds(work_of(prompts_, rest, true));
+    load.prompt_passes += 1;
+  }
+  add_slots(load, time);
+  return load;
+}
+
+/// When the places of those that run are free at the latest. One whose prompt has no promise may wait for its
+/// turn as long as there are promises.
+void Scheduler::add_slots(Load& load, const StepTime& time) const {
+  const double step = time.seconds(time.streams(std::max(1, load.requests()), load.keys));
+  for (const auto& request : running_) {
+    if (!request->generation) continue;
+    const Generation& generation = *request->generation;
+    double left = time.p99(load.prompt_s + generation.most_steps_left() * step);
+    if (generation.promised()) {
+      left = std::min(left, seconds_between(limits_.clock(), generation.deadline()->at));
+    } else if (generation.in_prompt()) {
+      left = std::numeric_limits<double>::infinity();
+    }
+    const auto alone = [&](int32_t page) { return cache_.users(page) == 1; };
+    const auto pages = cache_.pages(request->sequence);
+    const auto held = static_cast<int>(std::count_if(pages.begin(), pages.end(), alone));
+    load.slots.push_back({left, pages_to_come(*request) + held});
+  }
+  for (const auto& generation : waiting_) {
+    if (!generation->promised()) continue;
+    load.slots.push_back({seconds_between(limits_.clock(), generation->deadline()->at),
+                          PagedCache::pages_for(generation->most_cached())});
+  }
+  std::sort(load.slots.begin(), load.slots.end(),
+            [](const Load::Slot& a, const Load::Slot& b) { return a.seconds < b.seconds; });
+}
+
+Load::Promise promise_of(const Generation& generation, const Load& load) {
+  Load::Promise promise;
+  promise.deadline = generation.deadline()->at;
+  promise.steps = generation.steps_left(load.answer_tokens);
+  promise.in_prompt = generation.in_prompt();
+  return promise;
+}
+
+Demand demand_of(const Generation& generation, const Load& load, const StepTime& time, int prompt_piece) {
+  return {time.prompt(generation.prompt_left(), generation.cached(), prompt_piece),
+          PagedCache::pages_for(generation.most_cached()),
+          static_cast<double>(generation.steps_left(load.answer_tokens)), generation.deadline()->at};
+}
+
+void owe(Load& load, const Generation& generation, bool runs, const StepTime& time, int prompt_piece) {
+  const int before = load.waiting;
+  ++(runs ? load.running : load.waiting);
+  load.keys += generation.cached() + generation.prompt_left();
+  if (!generation.promised()) return;
+  const StepWork prompt = time.prompt(generation.prompt_left(), generation.cached(), prompt_piece);
+  load.prompt_s += time.seconds(prompt);
+  load.prompt_passes += prompt.passes;
+  load.promises.push_back(promise_of(generation, load));
+  if (runs) return;
+  load.promises.back().wait = before;
+  load.free_pages -= PagedCache::pages_for(generation.most_cached());
+}
+
+/// Prompts of several lengths, then steps of one stream, of some and of all, again and again.
+void Scheduler::calibrate(double seconds) {
+  const TimePoint until =
+      limits_.clock() + std::chrono::duration_cast<Clock::duration>(std::chrono::duration<double>(seconds));
+  const int longest = std::min(limits_.prompt_piece, limits_.cache.max_tokens / 2);
+  const int streams = std::min(limits_.parallel, limits_.cache.pages);
+  for (int round = 0; limits_.clock() < until; ++round) {
+    if (round == kWarmUp) pace_.forget_ratios();
+    const int tokens = std::max(1, longest >> (round % 3));
+    if (!cache_.extend(0, tokens)) return;
+    prompts_.clear();
+    for (int i = 0; i < tokens; ++i) prompts_.tokens.push_back({0, i, 0, i + 1 == tokens});
+    TimePoint began = limits_.clock();
+    model_.forward(prompts_.tokens, cache_, logits_.data());
+    pace_.observe(work_of(prompts_, 1, true), seconds_between(began, limits_.clock()));
+    cache_.truncate(0, 0);
+    for (const int count : {1, (streams + 1) / 2, streams}) {
+      streams_.clear();
+      for (SequenceId s = 0; s < count; ++s) {
+        if (cache_.extend(s, 1)) streams_.tokens.push_back({0, cache_.length(s) - 1, s, true, true});
+      }
+      began = limits_.clock();
+      model_.forward(streams_.tokens, cache_, logits_.data());
+      pace_.observe(work_of(streams_, 1, false), seconds_between(began, limits_.clock()));
+    }
+    for (SequenceId s = 0; s < streams; ++s) cache_.truncate(s, 0);
+  }
+  prompts_.clear();
+  streams_.clear();
+}
+
+}  // namespace tern
