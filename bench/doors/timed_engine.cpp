@@ -12,6 +12,7 @@
 
 #include "bench/doors/doors.h"
 #include "engine/engine.h"
+#include "engine/statistics.h"
 
 namespace tern {
 
@@ -166,6 +167,10 @@ const ChatFormat& Engine::chat() const {
 const ModelShape& Engine::model_shape() const {
   return impl_->shape;
 }
+const std::string& Engine::warning() const {
+  static const std::string kNone;
+  return kNone;
+}
 int Engine::context() const {
   return 1 << 20;
 }
@@ -203,6 +208,16 @@ EngineStatus Engine::status() const {
   EngineStatus status;
   status.running = impl_->open;
   return status;
+}
+
+EngineStatistics Engine::statistics() const {
+  EngineStatistics statistics;
+  statistics.running = status().running;
+  return statistics;
+}
+
+std::vector<uint64_t> Engine::expert_choices() const {
+  return {};
 }
 
 }  // namespace tern

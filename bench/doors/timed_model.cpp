@@ -83,6 +83,7 @@ std::unique_ptr<Engine> make_engine(const Settings& settings, TokenTable& table)
   EngineOptions options;
   options.parallel = settings.streams;
   options.prompt_piece = 4096;
+  options.share_prefixes = false;  // the model knows a stream by its whole prompt
   if (settings.deadline_ms > 0) options.calibration_s = 0.5;
   auto model = std::make_unique<TimedModel>(settings, table, words.size());
   return std::make_unique<Engine>(std::move(model), std::move(words), options);
