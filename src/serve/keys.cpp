@@ -103,14 +103,14 @@ std::string read_file(const std::string& path) {
   if (stat(path.c_str(), &status) != 0) fail(ErrorKind::io, "{}: {}", path, std::strerror(errno));
   // A pipe would give its keys once, and hold up everybody when it is read again.
   if (!S_ISREG(status.st_mode)) fail(ErrorKind::bad_input, "{}: a key file must be a plain file", path);
+  if (static_cast<uint64_t>(status.st_size) > kMostBytes)
+    fail(ErrorKind::limit, "{}: more than the {} bytes a key file may have", path, kMostBytes);
   std::ifstream file(path, std::ios::binary);
   if (!file) fail(ErrorKind::io, "{}: {}", path, std::strerror(errno));
-  std::string text(kMostBytes + 1, '\0');
+  std::string text(static_cast<size_t>(status.st_size), '\0');
   file.read(text.data(), static_cast<std::streamsize>(text.size()));
   if (file.bad()) fail(ErrorKind::io, "{}: can't be read", path);
   text.resize(static_cast<size_t>(file.gcount()));
-  if (text.size() > kMostBytes)
-    fail(ErrorKind::limit, "{}: more than the {} bytes a key file may have", path, kMostBytes);
   return text;
 }
 

@@ -54,7 +54,8 @@ std::optional<std::string> host_name(std::string_view host) {
     return as_host(*address);
   }
   if (!std::all_of(name.begin(), name.end(), is_name_byte)) return std::nullopt;
-  if (name.size() > 1 && name.ends_with('.')) name.remove_suffix(1);
+  if (name.starts_with('.') || name.find("..") != std::string_view::npos) return std::nullopt;
+  if (name.ends_with('.')) name.remove_suffix(1);
   return lower(name);
 }
 

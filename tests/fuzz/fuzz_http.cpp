@@ -46,7 +46,7 @@ Engine& engine() {
   return one;
 }
 
-ServeOptions options(bool guarded) {
+ServeOptions make_options(bool guarded) {
   static const TemporaryFolder folder;
   ServeOptions options;
   options.header_limit = 1 << 10;
@@ -60,10 +60,20 @@ ServeOptions options(bool guarded) {
   return options;
 }
 
+const ServeOptions& options(bool guarded) {
+  static const ServeOptions both[] = {make_options(false), make_options(true)};
+  return both[guarded];
+}
+
+Guard& guard(bool guarded) {
+  static Guard open(options(false), true), keyed(options(true), true);
+  return guarded ? keyed : open;
+}
+
 /// One connection and its client.
 class Session {
  public:
-  explicit Session(bool guarded) : options_(options(guarded)) {
+  explicit Session(bool guarded) : options_(options(guarded)), guard_(guard(guarded)) {
     std::array<int, 2> ends;
     require(socketpair(AF_UNIX, SOCK_STREAM | SOCK_NONBLOCK, 0, ends.data()) == 0, "a pair of sockets");
     client_ = ends[1];
@@ -120,8 +130,8 @@ class Session {
 
   asio::io_context io_{1};
   asio::executor_work_guard<asio::io_context::executor_type> work_ = asio::make_work_guard(io_);
-  const ServeOptions options_;
-  Guard guard_{options_, true};
+  const ServeOptions& options_;
+  Guard& guard_;
   std::shared_ptr<Mailbox> mailbox_ =
       std::make_shared<Mailbox>([this] { asio::post(io_, [box = mailbox_] { box->run(); }); });
   Service service_{engine(), options_, mailbox_, guard_};

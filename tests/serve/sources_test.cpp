@@ -26,8 +26,9 @@ TEST(Sources, HostNames) {
   EXPECT_EQ(name("[2001:DB8::0:1]:80"), "[2001:db8::1]");
   EXPECT_EQ(name("[::ffff:127.0.0.1]"), "127.0.0.1");
   EXPECT_EQ(name("127.0.0.1:"), "127.0.0.1") << "RFC 3986 lets a port be empty";
-  for (const char* host : {"", ":80", "a b", "a/b", "user@host", "[::1", "::1", "[::1]x", "a:b", "a:123456",
-                           "a:80:80", "[]", "[1.2.3", "a\tb", "a,b", "\xc3\xa9", "a?b", "a#b"}) {
+  for (const char* host :
+       {"",   ":80",    "a b",  "a/b", "user@host", "[::1", "::1", "[::1]x", "a:b", "a:123456", "a:80:80",
+        "[]", "[1.2.3", "a\tb", "a,b", "\xc3\xa9",  "a?b",  "a#b", "a..",    ".a",  ".",        "a..b"}) {
     EXPECT_EQ(name(host), "none") << host;
   }
 }
@@ -40,7 +41,7 @@ TEST(Sources, OnLoopbackHostIsThisMachine) {
     EXPECT_EQ(status(sources, host), 200) << host;
   }
   for (const char* host : {"evil.example", "localhost.evil.example", "127.0.0.1.evil.example:80",
-                           "0.0.0.0:8080", "[::]", "10.0.0.1", "notlocalhost", "localhost.."}) {
+                           "0.0.0.0:8080", "[::]", "10.0.0.1", "notlocalhost"}) {
     EXPECT_EQ(status(sources, host), 403) << host;
   }
   EXPECT_EQ(status(sources, "local host"), 400);
