@@ -1,5 +1,5 @@
-// tern's own fields as a client sees them: thinking left out, text gathered, budgets by effort, what became of
-// it.
+// tern's own fields as a client sees them: thinking left out, text gathered, budgets by effort, what became
+// of it.
 #include "serve/text_events.h"
 #include "tests/serve/fixture.h"
 
@@ -42,8 +42,8 @@ TEST(IncludeThinking, FalseLeavesItOutAndCountsIt) {
 
 TEST(IncludeThinking, FalseLeavesOutItsLogprobsAndInCompletionsItsMarkers) {
   TestServer server;
-  const Json logprobs =
-      chat(server, with("hi", {{"include_thinking", false}, {"logprobs", true}})).json()["choices"][0]["logprobs"];
+  const Json logprobs = chat(server, with("hi", {{"include_thinking", false}, {"logprobs", true}}))
+                            .json()["choices"][0]["logprobs"];
   EXPECT_FALSE(logprobs.contains("reasoning_content"));
   EXPECT_EQ(logprobs["content"].size(), 2u);
   const Json body{{"prompt", kThinkingPrompt}, {"max_tokens", 50}, {"include_thinking", false}};
@@ -208,10 +208,9 @@ Json tokenize(const TestServer& server, const Json& body) {
 
 TEST(Tokenize, TextsAndConversations) {
   TestServer server;
-  EXPECT_EQ(tokenize(server, {{"prompt", "ab"}}), (Json{{"count", 3},
-                                                        {"max_model_len", 512},
-                                                        {"tokens", {256, 'a', 'b'}},
-                                                        {"token_strs", nullptr}}));
+  EXPECT_EQ(
+      tokenize(server, {{"prompt", "ab"}}),
+      (Json{{"count", 3}, {"max_model_len", 512}, {"tokens", {256, 'a', 'b'}}, {"token_strs", nullptr}}));
   EXPECT_EQ(tokenize(server, {{"prompt", "<|begin|>ab"}})["tokens"], (Json{256, 'a', 'b'}));
   EXPECT_EQ(tokenize(server, {{"prompt", "ab"}, {"add_special_tokens", false}})["tokens"], (Json{'a', 'b'}));
   EXPECT_EQ(tokenize(server, {{"prompt", ""}, {"add_special_tokens", false}})["tokens"], Json::array());
@@ -249,7 +248,8 @@ TEST(Tokenize, WhatIsWrongIsNamed) {
   };
   EXPECT_EQ(refused("/tokenize", "{}"), "prompt");
   EXPECT_EQ(refused("/tokenize", R"({"prompt": 5})"), "prompt");
-  EXPECT_EQ(refused("/tokenize", R"({"prompt": "a", "messages": [{"role": "user", "content": "a"}]})"), "prompt");
+  EXPECT_EQ(refused("/tokenize", R"({"prompt": "a", "messages": [{"role": "user", "content": "a"}]})"),
+            "prompt");
   EXPECT_EQ(refused("/tokenize", R"({"messages": []})"), "messages");
   EXPECT_EQ(refused("/tokenize", R"({"prompt": "a", "model": "gpt"})"), "model");
   EXPECT_EQ(refused("/tokenize", R"({"prompt": "a", "return_token_strs": 1})"), "return_token_strs");
@@ -284,8 +284,9 @@ TEST(LongBodies, BecomeAnswersLikeAllOthers) {
   TestServer server({}, {}, 1 << 16);
   const std::string text = std::string(20'000, 'y');
   EXPECT_EQ(chat(server, with(text, {{"max_tokens", 6}})).json()["choices"][0]["message"]["content"], "yyy");
-  EXPECT_EQ(joined(stream(server, kChat, with(text, {{"max_tokens", 6}, {"stream_interval_ms", 5}})), "content"),
-            "yyy");
+  EXPECT_EQ(
+      joined(stream(server, kChat, with(text, {{"max_tokens", 6}, {"stream_interval_ms", 5}})), "content"),
+      "yyy");
   Json body = with("long " + text, {{"stream", true}});
   Client client(server.port());
   client.post(kChat, body.dump());
