@@ -6,6 +6,7 @@
 #include <cmath>
 #include <ctime>
 #include <new>
+#include <utility>
 
 #include "serve/page.h"
 
@@ -212,7 +213,7 @@ std::shared_ptr<Answer> Service::prepare(const HttpRequest& request, const std::
                                          const WorkOut& work_out) {
   if (request.body.size() <= kShortBody) return work_out(request)(outlet);
   const auto answer = std::make_shared<PreparedAnswer>(outlet);
-  const auto job = [request, work_out, to = std::weak_ptr(answer), mailbox = mailbox_] {
+  auto job = [request, work_out, to = std::weak_ptr(answer), mailbox = mailbox_] {
     if (to.expired()) return;
     PreparedAnswer::Begin begin;
     try {
@@ -224,7 +225,7 @@ std::shared_ptr<Answer> Service::prepare(const HttpRequest& request, const std::
       if (const auto prepared = to.lock()) prepared->begin(begin);
     });
   };
-  if (!background_.run(request.body.size(), job))
+  if (!background_.run(request.body.size(), std::move(job)))
     throw ApiError(429, "Too many long requests are waiting; try again soon.", "", "queue_full")
         .retry_after(1);
   return answer;
