@@ -12,6 +12,7 @@
 
 #include "bench/doors/doors.h"
 #include "engine/engine.h"
+#include "engine/statistics.h"
 
 namespace tern {
 
@@ -195,6 +196,16 @@ EngineStatus Engine::status() const {
   EngineStatus status;
   status.running = impl_->open;
   return status;
+}
+
+EngineStatistics Engine::statistics() const {
+  EngineStatistics statistics;
+  statistics.running = status().running;
+  return statistics;
+}
+
+std::vector<uint64_t> Engine::expert_choices() const {
+  return {};
 }
 
 }  // namespace tern

@@ -7,6 +7,7 @@
 #include <ctime>
 #include <new>
 
+#include "serve/metrics.h"
 #include "serve/page.h"
 
 namespace tern {
@@ -94,6 +95,7 @@ Service::Service(Engine& engine, const ServeOptions& options, std::shared_ptr<Ma
       options_(options),
       planner_(engine, options),
       mailbox_(std::move(mailbox)),
+      telemetry_(std::make_shared<Telemetry>(options.log, options.log_prompts, options.log_fd)),
       guard_(guard),
       created_(std::time(nullptr)) {}
 
@@ -112,10 +114,11 @@ std::shared_ptr<Answer> Service::answer(HttpRequest request, const std::shared_p
 
 std::span<const Service::Route> Service::routes() {
   static const Route kRoutes[] = {
-      {"/v1/chat/completions", "POST", &Service::chat}, {"/v1/completions", "POST", &Service::completion},
-      {"/v1/models", "GET, HEAD", &Service::models},    {"/v1/models/", "GET, HEAD", &Service::model_by_id},
-      {"/health", "GET, HEAD", &Service::health, true}, {"/", "GET, HEAD", &Service::page, true},
-      {"/web/", "GET, HEAD", &Service::page, true},
+      {"/v1/chat/completions", "POST", &Service::chat},   {"/v1/completions", "POST", &Service::completion},
+      {"/v1/models", "GET, HEAD", &Service::models},      {"/v1/models/", "GET, HEAD", &Service::model_by_id},
+      {"/health", "GET, HEAD", &Service::health, true},   {"/ready", "GET, HEAD", &Service::ready, true},
+      {"/metrics", "GET, HEAD", &Service::metrics, true}, {"/stats", "GET, HEAD", &Service::stats},
+      {"/", "GET, HEAD", &Service::page, true},           {"/web/", "GET, HEAD", &Service::page, true},
   };
   return kRoutes;
 }
@@ -138,6 +141,7 @@ std::optional<HttpReply> Service::by_head(const HttpRequest& request) const try 
   guard_.sources().check(request.host, request.origin);
   const Route* route = find_route(request);
   if (!route) throw nothing_at(request);
+  if (request.meter) request.meter->set_route(route->path);
   const bool preflight = request.method == "OPTIONS" && !request.preflight.empty();
   if (preflight && guard_.sources().allows(request.origin)) return preflight_reply(route->methods);
   if (!takes(route->methods, request.method)) return not_allowed(request, route->methods);
@@ -184,6 +188,21 @@ HttpReply Service::health(const HttpRequest&) const {
   return {stalled ? 503 : 200, json.dump(), {}};
 }
 
+/// Whether new requests are welcome. How many there are changes nothing: a server that is busy refuses what
+/// it can't do in time, and says when to come again.
+HttpReply Service::ready(const HttpRequest&) const {
+  const ReplyJson json = {{"status", draining_ ? "draining" : "ready"}, {"model", options_.alias}};
+  return {draining_ ? 503 : 200, json.dump(), {}};
+}
+
+HttpReply Service::metrics(const HttpRequest&) const {
+  return {200, metrics_text(engine_, *telemetry_, options_.alias), {}, kMetricsType};
+}
+
+HttpReply Service::stats(const HttpRequest&) const {
+  return {200, window_.json(*telemetry_, engine_, options_.alias), {}};
+}
+
 HttpReply Service::models(const HttpRequest&) const {
   return {200, models_reply(options_.alias, created_, engine_.context()), {}};
 }
@@ -201,6 +220,7 @@ HttpReply Service::page(const HttpRequest& request) const {
 
 std::shared_ptr<Answer> Service::generate(Plan plan, const HttpRequest& request,
                                           const std::shared_ptr<Outlet>& outlet) {
+  plan.meter = request.meter;
   if (draining_) throw ApiError(503, "The server is shutting down.");
   if (active_->load() + static_cast<int>(plan.requests.size()) > options_.max_choices) {
     throw ApiError(429, "Too many requests are waiting; try again soon.", "", "queue_full").retry_after(1);
