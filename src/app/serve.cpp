@@ -2,6 +2,7 @@
 #include "serve/server.h"
 
 #include <cstdio>
+#include <map>
 
 #include <fmt/format.h>
 
@@ -120,10 +121,23 @@ void add_serve(CLI::App& app) {
           "--max-thinking", arguments->serve.max_thinking,
           "Tokens of thinking that no request may exceed, whatever it asks for (default: no such limit)")
       ->check(CLI::NonNegativeNumber);
+  arguments->serve.log = LogFormat::json;
+  const std::map<std::string, LogFormat> formats = {
+      {"json", LogFormat::json}, {"text", LogFormat::text}, {"none", LogFormat::none}};
+  command
+      ->add_option("--log", arguments->serve.log,
+                   "One line on standard error for each request that asks for work or fails: json, text "
+                   "(key=value) or none; no text of prompts or replies is in it (default: json)")
+      ->transform(CLI::CheckedTransformer(formats))
+      ->option_text("TEXT:{json,text,none}");
+  command->add_flag("--log-prompts", arguments->serve.log_prompts,
+                    "Put the text of prompts and replies into these lines, too");
   command->footer(R"(Examples:
   tern serve                                          the embedded model on http://127.0.0.1:8080/v1
   tern serve -m model.gguf --port 9000 --parallel 16
   tern keys new shop --append keys && tern serve --host 0.0.0.0 --api-keys keys --rate-limit 600/min
+  tern serve --log json 2>requests.jsonl              a line a request; --log text to read along
+  curl http://127.0.0.1:8080/metrics                  for Prometheus; /ready and /health for who watches
   curl -N http://127.0.0.1:8080/v1/chat/completions -H 'Content-Type: application/json' \
        -d '{"stream":true,"messages":[{"role":"user","content":"chep red sneakrs undr 60"}]}'
 

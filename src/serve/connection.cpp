@@ -9,6 +9,7 @@
 
 #include <netinet/tcp.h>
 
+#include <algorithm>
 #include <charconv>
 #include <ctime>
 
@@ -45,6 +46,14 @@ void notice_dead_peers(int socket, std::chrono::milliseconds write_timeout) {
   set(IPPROTO_TCP, TCP_KEEPINTVL, 10);
   set(IPPROTO_TCP, TCP_KEEPCNT, 3);
   set(IPPROTO_TCP, TCP_USER_TIMEOUT, static_cast<int>(write_timeout.count()));
+}
+
+/// A client's id for a request as it may stand in headers and logs; nothing where it may not.
+std::string usable_id(std::string_view id) {
+  constexpr size_t kLongest = 128;
+  const bool usable =
+      id.size() <= kLongest && std::all_of(id.begin(), id.end(), [](char c) { return c > ' ' && c <= '~'; });
+  return std::string(usable ? id : "");
 }
 
 }  // namespace
@@ -86,6 +95,7 @@ void Connection::abort() {
   state_ = State::closed;
   const auto self = shared_from_this();
   if (const auto answer = std::exchange(answer_, nullptr)) answer->abandon();
+  end_request(true);
   timer_.cancel();
   wake_.reset();
   hold(0);
@@ -145,6 +155,9 @@ void Connection::begin_request() {
   cors_headers_.clear();
   raw_ = 0;
   keep_alive_ = head_only_ = chunked_ = answer_ended_ = false;
+  request_id_.clear();
+  status_ = 0;
+  sent_ = 0;
 }
 
 /// False where more bytes are needed, or none.
@@ -179,6 +192,10 @@ void Connection::on_head() {
   head_at_ = Clock::now();
   set_deadline(head_at_ + hub_.options.body_timeout);
   request_ = read_head(message);
+  request_id_ = usable_id(message["X-Request-Id"]);
+  // Two of them are as none (W3C Trace Context, section 3.2).
+  request_->meter = meter_ =
+      new_meter(*request_, message.count("traceparent") == 1 ? message["traceparent"] : "");
   keep_alive_ = message.keep_alive() && !hub_.draining;
   chunked_ = message.version() >= 11;
   head_only_ = message.method() == http::verb::head;
@@ -255,6 +272,18 @@ void Connection::on_request() {
   answer_ = hub_.service.answer(std::move(request), shared_from_this());
 }
 
+std::shared_ptr<RequestMeter> Connection::new_meter(const HttpRequest& request,
+                                                    std::string_view traceparent) {
+  return std::make_shared<RequestMeter>(
+      hub_.service.telemetry(),
+      RequestMeter::Head{request.method, request.path, std::string(traceparent), request_id_, started_});
+}
+
+void Connection::end_request(bool client_left) {
+  if (meter_) meter_->end(status_ > 0 ? status_ : RequestMeter::kClosedByClient, sent_, client_left);
+  meter_.reset();
+}
+
 /// Bytes that are no request tern takes: one reply, then the connection ends, for nobody knows where the next
 /// begins.
 void Connection::refuse_request(const ApiError& error) {
@@ -284,14 +313,17 @@ std::string Connection::head(int status, std::string_view headers) const {
   std::tm parts;
   std::strftime(date, sizeof(date), "%a, %d %b %Y %H:%M:%S GMT", gmtime_r(&now, &parts));
   const auto reason = http::obsolete_reason(static_cast<http::status>(status));
+  const std::string id = request_id_.empty() ? "" : fmt::format("X-Request-Id: {}\r\n", request_id_);
   return fmt::format(
-      "HTTP/1.1 {} {}\r\nDate: {}\r\nConnection: {}\r\nX-Content-Type-Options: nosniff\r\n{}{}\r\n", status,
+      "HTTP/1.1 {} {}\r\nDate: {}\r\nConnection: {}\r\nX-Content-Type-Options: nosniff\r\n{}{}{}\r\n", status,
       std::string_view(reason.data(), reason.size()), date, keep_alive_ ? "keep-alive" : "close",
-      cors_headers_, headers);
+      cors_headers_, id, headers);
 }
 
 void Connection::reply(const HttpReply& reply) {
   if (hub_.draining) keep_alive_ = false;
+  if (!meter_) meter_ = new_meter({}, "");  // of bytes that are no request
+  status_ = reply.status;
   // 204 has no body; 304 has none either, and a length there would be that of the one it stands for (RFC
   // 9110, 8.6).
   std::string headers;
@@ -305,6 +337,7 @@ void Connection::reply(const HttpReply& reply) {
 }
 
 void Connection::begin_events() {
+  status_ = 200;
   if (hub_.draining) keep_alive_ = false;
   if (!chunked_) keep_alive_ = false;
   send(head(200, fmt::format("Content-Type: text/event-stream; charset=utf-8\r\nCache-Control: no-cache\r\n"
@@ -395,11 +428,13 @@ void Connection::on_written(error_code error) {
   if (state_ == State::closed) return;
   if (error) return abort();
   constexpr size_t kKept = 16 << 10;  // a long reply's memory is given back
+  sent_ += writing_.size();
   writing_.clear();
   if (writing_.capacity() > kKept) writing_.shrink_to_fit();
   if (!outbox_.empty()) return write();
   if (state_ != State::answering) return;
   if (!answer_ended_) return set_deadline(TimePoint::max());
+  end_request(false);
   if (keep_alive_ && !hub_.draining) return next_request();
   linger();
 }

@@ -16,6 +16,7 @@
 #include <boost/beast/http/string_body.hpp>
 
 #include "serve/head_rules.h"
+#include "serve/request_meter.h"
 #include "serve/service.h"
 
 namespace tern {
@@ -75,6 +76,8 @@ class Connection : public Outlet, public std::enable_shared_from_this<Connection
   void hold(size_t bytes);
   void refuse_request(const ApiError& error);
   ApiError as_api_error(boost::system::error_code error) const;
+  std::shared_ptr<RequestMeter> new_meter(const HttpRequest& request, std::string_view traceparent);
+  void end_request(bool client_left);
 
   std::string head(int status, std::string_view headers) const;
   bool may_send();
@@ -109,7 +112,11 @@ class Connection : public Outlet, public std::enable_shared_from_this<Connection
   size_t held_ = 0;                     ///< its part of Hub::arriving
   std::optional<HttpRequest> request_;  ///< all but the body, from when the head is whole
 
-  std::shared_ptr<Answer> answer_;  ///< while one is being made
+  std::shared_ptr<Answer> answer_;       ///< while one is being made
+  std::shared_ptr<RequestMeter> meter_;  ///< of the request that is answered
+  std::string request_id_;               ///< X-Request-Id of the request, given back with the answer
+  int status_ = 0;                       ///< of the answer, once it has begun
+  uint64_t sent_ = 0;                    ///< bytes of it
   bool keep_alive_ = false, head_only_ = false, chunked_ = false;
   std::string cors_headers_;                       ///< for the page that asks
   std::optional<boost::asio::steady_timer> wake_;  ///< the answer's own

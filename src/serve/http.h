@@ -1,6 +1,7 @@
 // One HTTP request and where its answer goes, without sockets: what lies between connections and the service.
 #pragma once
 
+#include <memory>
 #include <string>
 #include <string_view>
 #include <utility>
@@ -11,6 +12,8 @@
 #include "serve/guard.h"
 
 namespace tern {
+
+class RequestMeter;
 
 struct HttpRequest {
   std::string method;           ///< as sent: GET, POST, …
@@ -25,7 +28,8 @@ struct HttpRequest {
   Address client;               ///< who asks, behind trusted proxies, too
   Caller caller;                ///< set by the service
   std::string body;
-  TimePoint arrived;  ///< its first byte; on a fresh connection, the accept
+  TimePoint arrived;                    ///< its first byte; on a fresh connection, the accept
+  std::shared_ptr<RequestMeter> meter;  ///< what follows it for metrics and log; may be null
 };
 
 struct HttpReply {

@@ -15,8 +15,12 @@ size_t count_characters(std::string_view text) {
 class LiveAnswer::Sink : public EventSink {
  public:
   Sink(std::shared_ptr<Mailbox> mailbox, std::shared_ptr<std::atomic<int>> active,
-       std::weak_ptr<LiveAnswer> to, int choice)
-      : mailbox_(std::move(mailbox)), active_(std::move(active)), to_(std::move(to)), choice_(choice) {}
+       std::weak_ptr<LiveAnswer> to, std::shared_ptr<RequestMeter> meter, int choice)
+      : mailbox_(std::move(mailbox)),
+        active_(std::move(active)),
+        to_(std::move(to)),
+        meter_(std::move(meter)),
+        choice_(choice) {}
 
   void on_token(const TokenEvent& event) override {
     mailbox_->post([to = to_, choice = choice_, event] {
@@ -26,7 +30,8 @@ class LiveAnswer::Sink : public EventSink {
 
   void on_finish(const FinishEvent& event) override {
     active_->fetch_sub(1);
-    mailbox_->post([to = to_, choice = choice_, event] {
+    mailbox_->post([to = to_, meter = meter_, choice = choice_, event] {
+      if (meter) meter->on_finish(choice, event);  // also where nobody waits for it any more
       if (const auto answer = to.lock()) answer->on_finish(choice, event);
     });
   }
@@ -35,6 +40,7 @@ class LiveAnswer::Sink : public EventSink {
   std::shared_ptr<Mailbox> mailbox_;
   std::shared_ptr<std::atomic<int>> active_;
   std::weak_ptr<LiveAnswer> to_;
+  std::shared_ptr<RequestMeter> meter_;
   int choice_;
 };
 
@@ -62,16 +68,18 @@ LiveAnswer::LiveAnswer(Engine& engine, Plan plan, std::shared_ptr<Outlet> outlet
 
 void LiveAnswer::submit(const std::shared_ptr<Mailbox>& mailbox,
                         const std::shared_ptr<std::atomic<int>>& active) {
+  if (plan_.meter) plan_.meter->submitted(plan_.head.id, plan_.requests, engine_.tokenizer());
   for (size_t i = 0; i < choices_.size(); ++i) {
     if (plan_.requests[i].top_logprobs >= 0) choices_[i].text.logprobs.emplace();
     if (plan_.return_token_ids) choices_[i].text.token_ids.emplace();
-    auto sink = std::make_shared<Sink>(mailbox, active, weak_from_this(), static_cast<int>(i));
+    auto sink = std::make_shared<Sink>(mailbox, active, weak_from_this(), plan_.meter, static_cast<int>(i));
     active->fetch_add(1);
     try {
       choices_[i].id = engine_.submit(std::move(plan_.requests[i]), std::move(sink));
     } catch (const Error& error) {
       active->fetch_sub(1);
       abandon();
+      if (plan_.meter) plan_.meter->refused();
       if (const auto* late = dynamic_cast<const DeadlineRefused*>(&error)) {
         ApiError refused(429, error.what(), "deadline_ms", "deadline_infeasible");
         throw late->retry_s() > 0 ? std::move(refused).retry_after(late->retry_s()) : refused;
@@ -111,6 +119,7 @@ std::optional<ReplyJson> LiveAnswer::event_usage() const {
 
 void LiveAnswer::on_token(int index, const TokenEvent& event) {
   if (!outlet_) return;
+  if (plan_.meter) plan_.meter->on_token(index, event);
   Choice& choice = choices_[index];
   ++choice.usage.completion_tokens;
   if (plan_.account) plan_.account->spend(1, Clock::now());

@@ -14,6 +14,7 @@
 #include "serve/limits.h"
 #include "serve/mailbox.h"
 #include "serve/replies.h"
+#include "serve/request_meter.h"
 #include "serve/text_events.h"
 
 namespace tern {
@@ -27,6 +28,7 @@ struct Plan {
   std::vector<GenerateRequest> requests;  ///< one for each choice
   int prompt_tokens = 0;                  ///< of all prompts, each counted once
   std::shared_ptr<Account> account;       ///< whom generated tokens are counted for; may be null
+  std::shared_ptr<RequestMeter> meter;    ///< follows it; may be null
 };
 
 /// Lives on the I/O thread. The engine's events come through the mailbox and find it by a weak pointer, so

@@ -14,6 +14,8 @@
 
 namespace tern {
 
+enum class LogFormat { none, json, text };
+
 struct ServeOptions {
   std::string host = "127.0.0.1";  ///< an address or a name; on a loopback address the Host header is checked
   uint16_t port = 8080;            ///< 0: any free one, see Server::port()
@@ -56,6 +58,10 @@ struct ServeOptions {
   std::chrono::milliseconds write_timeout{30'000};  ///< for the reader to take what one write holds
   std::chrono::milliseconds linger{2'000};  ///< for the client to take the last reply before the close
   std::chrono::milliseconds stalled_after{60'000};  ///< work but no step for so long: /health says 503
+
+  LogFormat log = LogFormat::none;  ///< one line a request
+  int log_fd = 2;                   ///< where it goes: an open file descriptor
+  bool log_prompts = false;         ///< with the text of prompts and replies
 };
 
 }  // namespace tern

@@ -110,6 +110,7 @@ struct Server::Impl {
   void stop();
   void abort_all();
   void end_if_empty();
+  void sample();
 
   ServeOptions options;
   asio::io_context io{1};
@@ -123,7 +124,7 @@ struct Server::Impl {
   const size_t most = most_connections(options);
   std::unordered_map<Address, size_t> by_client;  ///< connections
   asio::signal_set signals{io}, hangups{io};
-  asio::steady_timer retry{io};
+  asio::steady_timer retry{io}, sampler{io};
   bool accepting = false;
 };
 
@@ -216,6 +217,16 @@ void Server::Impl::end_if_empty() {
   error_code ignored;
   signals.cancel(ignored);
   hangups.cancel(ignored);
+  sampler.cancel();
+}
+
+void Server::Impl::sample() {
+  if (hub.draining && hub.connections.empty()) return;
+  service.sample();
+  sampler.expires_after(StatsWindow::kStep);
+  sampler.async_wait([this](error_code cancelled) {
+    if (!cancelled) sample();
+  });
 }
 
 void Server::Impl::stop() {
@@ -262,6 +273,10 @@ std::string Server::url() const {
                      port());
 }
 
+const std::shared_ptr<Telemetry>& Server::telemetry() const {
+  return impl_->service.telemetry();
+}
+
 Guard& Server::guard() {
   return impl_->guard;
 }
@@ -284,6 +299,7 @@ void Server::run() {
     impl_->await_signal();
   }
   impl_->accept();
+  impl_->sample();
   impl_->io.run();
 }
 

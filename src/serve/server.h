@@ -11,6 +11,8 @@
 
 namespace tern {
 
+struct Telemetry;  // serve/telemetry.h
+
 /// All connections live on the one thread that calls run(); the engine has its own.
 class Server {
  public:
@@ -25,6 +27,8 @@ class Server {
   std::string url() const;
   /// Keys and limits, for other doors to the same engine.
   Guard& guard();
+  /// What its requests are measured into, for other doors to the same engine.
+  const std::shared_ptr<Telemetry>& telemetry() const;
   /// Serves until stop() has been followed by the end of every running answer.
   void run();
   /// From any thread: stops listening and refuses new work; what runs is finished. Called again: ends at

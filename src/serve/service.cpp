@@ -8,6 +8,7 @@
 #include <new>
 #include <utility>
 
+#include "serve/metrics.h"
 #include "serve/page.h"
 
 namespace tern {
@@ -111,6 +112,7 @@ Service::Service(Engine& engine, const ServeOptions& options, std::shared_ptr<Ma
       options_(options),
       planner_(engine, options),
       mailbox_(std::move(mailbox)),
+      telemetry_(std::make_shared<Telemetry>(options.log, options.log_prompts, options.log_fd)),
       guard_(guard),
       created_(std::time(nullptr)),
       background_(kMostLongBodies) {}
@@ -134,7 +136,9 @@ std::span<const Service::Route> Service::routes() {
       {"/v1/models", "GET, HEAD", &Service::models},      {"/v1/models/", "GET, HEAD", &Service::model_by_id},
       {"/tokenize", "POST", &Service::tokenize},          {"/detokenize", "POST", &Service::detokenize},
       {"/version", "GET, HEAD", &Service::version, true}, {"/health", "GET, HEAD", &Service::health, true},
-      {"/", "GET, HEAD", &Service::page, true},           {"/web/", "GET, HEAD", &Service::page, true},
+      {"/ready", "GET, HEAD", &Service::ready, true},     {"/metrics", "GET, HEAD", &Service::metrics, true},
+      {"/stats", "GET, HEAD", &Service::stats},           {"/", "GET, HEAD", &Service::page, true},
+      {"/web/", "GET, HEAD", &Service::page, true},
   };
   return kRoutes;
 }
@@ -157,6 +161,7 @@ std::optional<HttpReply> Service::by_head(const HttpRequest& request) const try 
   guard_.sources().check(request.host, request.origin);
   const Route* route = find_route(request);
   if (!route) throw nothing_at(request);
+  if (request.meter) request.meter->set_route(route->path);
   const bool preflight = request.method == "OPTIONS" && !request.preflight.empty();
   if (preflight && guard_.sources().allows(request.origin)) return preflight_reply(route->methods);
   if (!takes(route->methods, request.method)) return not_allowed(request, route->methods);
@@ -181,7 +186,7 @@ std::shared_ptr<Answer> Service::route(HttpRequest& request, const std::shared_p
 std::shared_ptr<Answer> Service::chat(const HttpRequest& request, const std::shared_ptr<Outlet>& outlet) {
   return prepare(request, outlet, [this](const HttpRequest& asked) {
     return generating(planner_.chat(with_header(parse_chat_request(asked.body), asked), asked.arrived),
-                      asked.caller);
+                      asked);
   });
 }
 
@@ -189,8 +194,7 @@ std::shared_ptr<Answer> Service::completion(const HttpRequest& request,
                                             const std::shared_ptr<Outlet>& outlet) {
   return prepare(request, outlet, [this](const HttpRequest& asked) {
     return generating(
-        planner_.completion(with_header(parse_completion_request(asked.body), asked), asked.arrived),
-        asked.caller);
+        planner_.completion(with_header(parse_completion_request(asked.body), asked), asked.arrived), asked);
   });
 }
 
@@ -231,8 +235,9 @@ std::shared_ptr<Answer> Service::prepare(const HttpRequest& request, const std::
   return answer;
 }
 
-PreparedAnswer::Begin Service::generating(Plan plan, const Caller& caller) {
-  plan.account = caller.account;
+PreparedAnswer::Begin Service::generating(Plan plan, const HttpRequest& request) {
+  plan.account = request.caller.account;
+  plan.meter = request.meter;
   return [this, plan = std::make_shared<Plan>(std::move(plan))](
              const std::shared_ptr<Outlet>& outlet) -> std::shared_ptr<Answer> {
     try {
@@ -259,6 +264,21 @@ HttpReply Service::health(const HttpRequest&) const {
 
 HttpReply Service::version(const HttpRequest&) const {
   return {200, ReplyJson{{"version", options_.version}}.dump(), {}};
+}
+
+/// Whether new requests are welcome. How many there are changes nothing: a server that is busy refuses what
+/// it can't do in time, and says when to come again.
+HttpReply Service::ready(const HttpRequest&) const {
+  const ReplyJson json = {{"status", draining_ ? "draining" : "ready"}, {"model", options_.alias}};
+  return {draining_ ? 503 : 200, json.dump(), {}};
+}
+
+HttpReply Service::metrics(const HttpRequest&) const {
+  return {200, metrics_text(engine_, *telemetry_, options_.alias), {}, kMetricsType};
+}
+
+HttpReply Service::stats(const HttpRequest&) const {
+  return {200, window_.json(*telemetry_, engine_, options_.alias), {}};
 }
 
 HttpReply Service::models(const HttpRequest&) const {

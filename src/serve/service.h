@@ -18,6 +18,8 @@
 #include "serve/options.h"
 #include "serve/planner.h"
 #include "serve/prepared_answer.h"
+#include "serve/stats.h"
+#include "serve/telemetry.h"
 
 namespace tern {
 
@@ -38,6 +40,10 @@ class Service {
   std::string cors_headers(const HttpRequest& request) const { return guard_.sources().cors(request.origin); }
   /// From now on new work is refused with 503.
   void drain() { draining_ = true; }
+  /// What all doors measure into.
+  const std::shared_ptr<Telemetry>& telemetry() const { return telemetry_; }
+  /// Remembers how things stand, for what /stats tells of the last seconds; once a second.
+  void sample() { window_.sample(*telemetry_, engine_); }
 
  private:
   using LookUp = HttpReply (Service::*)(const HttpRequest&) const;
@@ -63,18 +69,23 @@ class Service {
   using WorkOut = std::function<PreparedAnswer::Begin(const HttpRequest&)>;
   std::shared_ptr<Answer> prepare(const HttpRequest& request, const std::shared_ptr<Outlet>& outlet,
                                   const WorkOut& work_out);
-  PreparedAnswer::Begin generating(Plan plan, const Caller& caller);
+  PreparedAnswer::Begin generating(Plan plan, const HttpRequest& request);
   std::shared_ptr<Answer> generate(Plan plan, const std::shared_ptr<Outlet>& outlet);
   HttpReply models(const HttpRequest& request) const;
   HttpReply model_by_id(const HttpRequest& request) const;
   HttpReply health(const HttpRequest& request) const;
   HttpReply version(const HttpRequest& request) const;
   HttpReply page(const HttpRequest& request) const;
+  HttpReply ready(const HttpRequest& request) const;
+  HttpReply metrics(const HttpRequest& request) const;
+  HttpReply stats(const HttpRequest& request) const;
 
   Engine& engine_;
   const ServeOptions& options_;
   const Planner planner_;
   std::shared_ptr<Mailbox> mailbox_;
+  const std::shared_ptr<Telemetry> telemetry_;
+  StatsWindow window_;
   std::shared_ptr<std::atomic<int>> active_ =
       std::make_shared<std::atomic<int>>(0);  ///< choices the engine has
   Guard& guard_;
