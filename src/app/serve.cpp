@@ -1,4 +1,4 @@
-// tern serve: the OpenAI API over HTTP, until a signal.
+// tern serve: the OpenAI API over HTTP and tern's own over gRPC, until a signal.
 #include "serve/server.h"
 
 #include <cstdio>
@@ -48,6 +48,8 @@ void serve(ServeArguments& arguments) {
   Server server(engine, arguments.serve);
   fmt::print(stderr, "tern: {} on {}/v1, {} tokens of context, {} streams at once\n", arguments.serve.alias,
              server.url(), engine.context(), arguments.engine.parallel);
+  if (server.grpc_port() != 0)
+    fmt::print(stderr, "tern: gRPC, tern.v1.Tern, on {}:{}\n", arguments.serve.host, server.grpc_port());
   server.run();
 }
 
@@ -61,6 +63,13 @@ void add_serve(CLI::App& app) {
   command->add_option("--port", arguments->serve.port, "Port to listen on (0: any free one, printed)")
       ->check(CLI::Range(0, 65535))
       ->capture_default_str();
+  command
+      ->add_option_function<uint16_t>(
+          "--grpc-port", [arguments](uint16_t port) { arguments->serve.grpc_port = port; },
+          "Also serve gRPC (proto/tern/v1, health, reflection) on this port of the same host (0: any free "
+          "one, "
+          "printed; default: no gRPC)")
+      ->check(CLI::Range(0, 65535));
   command->add_option("--alias", arguments->alias, "The model's name in the API (default: the file's)");
   command->add_option("--ctx", arguments->engine.context, "Tokens of context for a request (0: the model's)")
       ->check(CLI::NonNegativeNumber)
@@ -89,6 +98,7 @@ void add_serve(CLI::App& app) {
   command->footer(R"(Examples:
   tern serve                                          the embedded model on http://127.0.0.1:8080/v1
   tern serve -m model.gguf --port 9000 --parallel 16
+  tern serve --grpc-port 9090                         and gRPC: grpcurl -plaintext 127.0.0.1:9090 list
   curl -N http://127.0.0.1:8080/v1/chat/completions -H 'Content-Type: application/json' \
        -d '{"stream":true,"messages":[{"role":"user","content":"chep red sneakrs undr 60"}]}'
 

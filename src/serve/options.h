@@ -4,8 +4,10 @@
 #include <chrono>
 #include <cstddef>
 #include <cstdint>
+#include <functional>
 #include <optional>
 #include <string>
+#include <string_view>
 
 namespace tern {
 
@@ -13,7 +15,11 @@ struct ServeOptions {
   std::string host = "127.0.0.1";  ///< an address or a name; on a loopback address the Host header is checked
   uint16_t port = 8080;            ///< 0: any free one, see Server::port()
   std::string alias = "tern";      ///< the model's id in requests and replies
-  bool handle_signals = false;     ///< SIGTERM and SIGINT call stop(); the second one ends at once
+  std::optional<uint16_t> grpc_port;  ///< of the gRPC door, on the same host; 0: any free one; unset: no door
+  /// Whether a gRPC call with this "authorization" metadata may be answered ("" where it has none). Called on
+  /// gRPC's threads. Unset: every call may.
+  std::function<bool(std::string_view authorization)> grpc_admits;
+  bool handle_signals = false;  ///< SIGTERM and SIGINT call stop(); the second one ends at once
 
   /// Where a request names none. Unset: 0 for models in tern's own chat format (they were trained for exact
   /// answers), 1 for others, as OpenAI's servers have it.

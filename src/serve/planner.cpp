@@ -46,9 +46,9 @@ Planner::Planner(const Engine& engine, const ServeOptions& options) : engine_(en
 
 void Planner::check_model(const std::optional<std::string>& model) const {
   if (!model || *model == alias_) return;
-  throw ApiError(
-      404, fmt::format("The model '{}' does not exist here; this server has '{}'.", *model, alias_),
-      "model", "model_not_found");
+  throw ApiError(404,
+                 fmt::format("The model '{}' does not exist here; this server has '{}'.", *model, alias_),
+                 "model", "model_not_found");
 }
 
 /// Text that can't fit in the context is refused before time is spent on its tokens.
@@ -158,6 +158,11 @@ Plan Planner::completion(const CompletionRequest& request, TimePoint arrived) co
     add_choices(plan, base, request.n);
   }
   return plan;
+}
+
+Plan Planner::plan(const std::variant<ChatRequest, CompletionRequest>& request, TimePoint arrived) const {
+  if (const auto* asked = std::get_if<ChatRequest>(&request)) return chat(*asked, arrived);
+  return completion(std::get<CompletionRequest>(request), arrived);
 }
 
 }  // namespace tern

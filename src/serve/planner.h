@@ -3,6 +3,7 @@
 
 #include <optional>
 #include <string>
+#include <variant>
 #include <vector>
 
 #include "engine/engine.h"
@@ -21,6 +22,7 @@ class Planner {
   /// Throw ApiError for what this model can't answer; `arrived` is where deadlines count from.
   Plan chat(const ChatRequest& request, TimePoint arrived) const;
   Plan completion(const CompletionRequest& request, TimePoint arrived) const;
+  Plan plan(const std::variant<ChatRequest, CompletionRequest>& request, TimePoint arrived) const;
   /// Throws ApiError 404 for another model's name.
   void check_model(const std::optional<std::string>& model) const;
 

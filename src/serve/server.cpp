@@ -1,5 +1,6 @@
 #include "serve/server.h"
 
+#include <boost/asio/executor_work_guard.hpp>
 #include <boost/asio/io_context.hpp>
 #include <boost/asio/ip/tcp.hpp>
 #include <boost/asio/post.hpp>
@@ -7,10 +8,13 @@
 #include <boost/asio/steady_timer.hpp>
 
 #include <csignal>
+#include <optional>
 #include <utility>
 #include <vector>
 
 #include "serve/connection.h"
+#include "serve/grpc/door.h"
+#include "serve/listen.h"
 
 namespace tern {
 
@@ -18,42 +22,23 @@ namespace asio = boost::asio;
 using asio::ip::tcp;
 using boost::system::error_code;
 
-namespace {
-
-/// A listening socket on the first address of host and port that can be had.
-tcp::acceptor listen(asio::io_context& io, const ServeOptions& options) {
-  error_code error;
-  tcp::resolver resolver(io);
-  const auto addresses =
-      resolver.resolve(options.host, std::to_string(options.port), tcp::resolver::passive, error);
-  if (error) fail(ErrorKind::io, "can't find host \"{}\": {}", options.host, error.message());
-  for (const auto& address : addresses) {
-    const tcp::endpoint endpoint = address.endpoint();
-    try {
-      return tcp::acceptor(io, endpoint, true);
-    } catch (const boost::system::system_error& failed) {
-      error = failed.code();
-    }
-  }
-  fail(ErrorKind::io, "can't listen on {} port {}: {}", options.host, options.port, error.message());
-}
-
-}  // namespace
-
 struct Server::Impl {
   Impl(Engine& engine, const ServeOptions& given)
       : options(given),
-        acceptor(listen(io, options)),
+        acceptor(listen(io, options.host, options.port)),
         endpoint(acceptor.local_endpoint()),
         mailbox(std::make_shared<Mailbox>([this] { asio::post(io, [box = mailbox] { box->run(); }); })),
         service(engine, options, mailbox, endpoint.address().is_loopback()) {
     hub.on_closed = [this] { on_closed(); };
+    if (options.grpc_port) open_grpc(engine);
   }
 
   ~Impl() {
     mailbox->close();
     abort_all();
   }
+
+  void open_grpc(Engine& engine);
 
   void accept();
   void on_accepted(error_code error, tcp::socket socket);
@@ -73,7 +58,24 @@ struct Server::Impl {
   asio::signal_set signals{io};
   asio::steady_timer retry{io};
   bool accepting = false;
+  std::optional<asio::executor_work_guard<asio::io_context::executor_type>>
+      grpc_open;  ///< until the gRPC door has drained
+  std::unique_ptr<GrpcDoor> grpc;
 };
+
+/// On the address that HTTP has found.
+void Server::Impl::open_grpc(Engine& engine) {
+  grpc_open.emplace(io.get_executor());
+  ServeOptions same = options;
+  same.host = endpoint.address().to_string();
+  const auto on_drained = [this] {
+    asio::post(io, [this] {
+      grpc_open.reset();
+      end_if_empty();
+    });
+  };
+  grpc = std::make_unique<GrpcDoor>(engine, same, service.active(), on_drained);
+}
 
 void Server::Impl::accept() {
   const bool full = hub.connections.size() >= static_cast<size_t>(options.max_connections);
@@ -114,7 +116,7 @@ void Server::Impl::on_closed() {
 
 /// run() returns when nothing is left to wait for.
 void Server::Impl::end_if_empty() {
-  if (!hub.draining || !hub.connections.empty()) return;
+  if (!hub.draining || !hub.connections.empty() || grpc_open) return;
   error_code ignored;
   signals.cancel(ignored);
 }
@@ -128,12 +130,14 @@ void Server::Impl::stop() {
   acceptor.close(ignored);
   for (const auto& connection : std::vector(hub.connections.begin(), hub.connections.end()))
     connection->drain();
+  if (grpc) grpc->drain();
   end_if_empty();
 }
 
 void Server::Impl::abort_all() {
   for (const auto& connection : std::vector(hub.connections.begin(), hub.connections.end()))
     connection->abort();
+  if (grpc) grpc->abort();
 }
 
 Server::Server(Engine& engine, const ServeOptions& options)
@@ -142,6 +146,10 @@ Server::~Server() = default;
 
 uint16_t Server::port() const {
   return impl_->endpoint.port();
+}
+
+uint16_t Server::grpc_port() const {
+  return impl_->grpc ? impl_->grpc->port() : 0;
 }
 
 std::string Server::url() const {

@@ -1,4 +1,4 @@
-// OpenAI's API over HTTP/1.1, in front of one engine.
+// OpenAI's API over HTTP/1.1 and, where asked for, tern's own over gRPC, in front of one engine.
 #pragma once
 
 #include <cstdint>
@@ -10,7 +10,7 @@
 
 namespace tern {
 
-/// All connections live on the one thread that calls run(); the engine has its own.
+/// HTTP's connections live on the one thread that calls run(); the engine has its own, and so has gRPC.
 class Server {
  public:
   /// Listens. Throws Error{io} naming host and port where that fails. `engine` must outlive the server.
@@ -18,6 +18,8 @@ class Server {
   ~Server();
 
   uint16_t port() const;
+  /// Of the gRPC door; 0 where there is none.
+  uint16_t grpc_port() const;
   /// "http://127.0.0.1:8080"
   std::string url() const;
   /// Serves until stop() has been followed by the end of every running answer.

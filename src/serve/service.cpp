@@ -5,21 +5,11 @@
 #include <chrono>
 #include <cmath>
 #include <ctime>
-#include <new>
+
+#include "serve/submit.h"
 
 namespace tern {
 namespace {
-
-HttpReply error_of(const std::exception& error) {
-  if (const auto* api = dynamic_cast<const ApiError*>(&error)) return error_reply(*api);
-  if (const auto* ours = dynamic_cast<const Error*>(&error)) {
-    const bool internal = ours->kind() == ErrorKind::internal || ours->kind() == ErrorKind::io;
-    return error_reply(ApiError(internal ? 500 : 400, ours->what()));
-  }
-  if (dynamic_cast<const std::bad_alloc*>(&error))
-    return error_reply(ApiError(503, "Not enough memory right now."));
-  return error_reply(ApiError(500, "The server failed on this request."));
-}
 
 /// "HOST:9 " in lower case without its port: "host". A bracketed IPv6 address keeps its brackets.
 std::string host_name(std::string_view host) {
@@ -93,7 +83,7 @@ std::shared_ptr<Answer> Service::answer(const HttpRequest& request, const std::s
     check_source(request);
     return route(request, outlet);
   } catch (const std::exception& error) {
-    outlet->reply(error_of(error));
+    outlet->reply(error_reply(api_error_of(error)));
     return nullptr;
   }
 }
@@ -180,9 +170,7 @@ HttpReply Service::model_by_id(const HttpRequest& request) const {
 
 std::shared_ptr<Answer> Service::generate(Plan plan, const std::shared_ptr<Outlet>& outlet) {
   if (draining_) throw ApiError(503, "The server is shutting down.");
-  if (active_->load() + static_cast<int>(plan.requests.size()) > options_.max_choices) {
-    throw ApiError(429, "Too many requests are waiting; try again soon.", "", "queue_full").retry_after(1);
-  }
+  check_room(active_->load(), plan.requests.size(), options_.max_choices);
   return LiveAnswer::start(engine_, mailbox_, active_, std::move(plan), outlet);
 }
 

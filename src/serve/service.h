@@ -29,6 +29,8 @@ class Service {
   std::shared_ptr<Answer> answer(const HttpRequest& request, const std::shared_ptr<Outlet>& outlet);
   /// From now on new work is refused with 503.
   void drain() { draining_ = true; }
+  /// Choices that the engine has, which all doors count together.
+  const std::shared_ptr<std::atomic<int>>& active() const { return active_; }
 
  private:
   using LookUp = HttpReply (Service::*)(const HttpRequest&) const;

@@ -1,0 +1,167 @@
+#include "serve/grpc/call.h"
+
+#include "serve/grpc/requests.h"
+#include "serve/grpc/status.h"
+#include "serve/submit.h"
+
+namespace tern {
+namespace {
+
+const grpc::Status kCancelled(grpc::StatusCode::CANCELLED, "The call was cancelled.");
+
+/// The milliseconds of the call's own deadline, where it has one.
+std::optional<int> own_deadline_ms(const grpc::CallbackServerContext& context) {
+  const auto deadline = context.deadline();
+  if (deadline == std::chrono::system_clock::time_point::max()) return std::nullopt;
+  return deadline_ms_of(deadline - std::chrono::system_clock::now());
+}
+
+}  // namespace
+
+// ---- From the engine
+
+/// Copies events out of the engine's thread.
+class GenerateCall::Sink : public EventSink {
+ public:
+  Sink(const CallHub& hub, std::weak_ptr<GenerateCall> to)
+      : mailbox_(hub.mailbox), active_(hub.active), to_(std::move(to)) {}
+
+  void on_token(const TokenEvent& event) override {
+    mailbox_->post([to = to_, event] {
+      if (const auto call = to.lock()) call->on_token(event);
+    });
+  }
+  void on_finish(const FinishEvent& event) override {
+    active_->fetch_sub(1);
+    mailbox_->post([to = to_, event] {
+      if (const auto call = to.lock()) call->on_finish(event);
+    });
+  }
+
+ private:
+  std::shared_ptr<Mailbox> mailbox_;
+  std::shared_ptr<std::atomic<int>> active_;
+  std::weak_ptr<GenerateCall> to_;
+};
+
+GenerateCall* GenerateCall::start(CallHub& hub, grpc::CallbackServerContext& context,
+                                  const v1::GenerateRequest& request) {
+  const TimePoint arrived = Clock::now();
+  const auto call = std::make_shared<GenerateCall>(hub, context, !request.has_chat());
+  hub.calls.add(call);
+  const std::lock_guard lock(call->mutex_);
+  try {
+    hub.check_admitted(context);
+    call->submit(request, arrived);
+  } catch (const std::exception& error) {
+    call->end(status_of(error, context));
+  }
+  return call.get();
+}
+
+void GenerateCall::submit(const v1::GenerateRequest& request, TimePoint arrived) {
+  auto fields = read_request(request);
+  std::visit([&](CommonFields& common) { common.deadline_ms = own_deadline_ms(context_); }, fields);
+  Plan plan = hub_.planner.plan(fields, arrived);
+  check_room(hub_.active->load(), 1, hub_.options.max_choices);
+  id_ = tern::submit(hub_.engine, std::move(plan.requests.at(0)), std::make_shared<Sink>(hub_, weak_from_this()),
+                     *hub_.active);
+  running_ = true;
+  StartSendInitialMetadata();
+}
+
+void GenerateCall::on_token(const TokenEvent& event) {
+  const std::lock_guard lock(mutex_);
+  if (end_) return;
+  queue_.add(event);
+  if (queue_.bytes() > hub_.options.unsent_limit) return abort_locked();
+  write_next();
+}
+
+void GenerateCall::on_finish(const FinishEvent& event) {
+  const std::lock_guard lock(mutex_);
+  running_ = false;
+  if (end_) return;
+  switch (event.reason) {
+    case FinishReason::error:
+      return end(grpc::Status(grpc::StatusCode::INTERNAL, event.error));
+    case FinishReason::cancelled:
+      return end(grpc::Status(grpc::StatusCode::UNAVAILABLE, "The server is shutting down."));
+    case FinishReason::stop:
+    case FinishReason::length:
+      queue_.add(event);
+      return end(grpc::Status::OK);
+  }
+}
+
+// ---- To gRPC
+
+/// One write is with gRPC at a time; the status goes with the last one, or after it.
+void GenerateCall::write_next() {
+  if (in_flight_ || ended_) return;
+  if (queue_.empty()) {
+    if (end_) Finish(*end_);
+    ended_ = end_.has_value();
+    return;
+  }
+  writing_ = queue_.pop();
+  in_flight_ = Clock::now();
+  // gRPC drops a message that comes with an error.
+  if (!end_ || !end_->ok() || !queue_.empty()) return StartWrite(&writing_);
+  ended_ = true;
+  StartWriteAndFinish(&writing_, {}, *end_);
+}
+
+void GenerateCall::end(grpc::Status status) {
+  if (!end_) end_ = std::move(status);
+  write_next();
+}
+
+void GenerateCall::drop_work() {
+  queue_.clear();
+  if (running_) hub_.engine.cancel(id_);
+  running_ = false;
+}
+
+void GenerateCall::OnWriteDone(bool ok) {
+  const std::lock_guard lock(mutex_);
+  in_flight_.reset();
+  if (ok) return write_next();
+  drop_work();
+  end(kCancelled);
+}
+
+/// The client has cancelled or is gone, or the deadline is over.
+void GenerateCall::OnCancel() {
+  const std::lock_guard lock(mutex_);
+  drop_work();
+  end(kCancelled);
+}
+
+void GenerateCall::OnDone() {
+  {
+    const std::lock_guard lock(mutex_);
+    done_ = true;
+  }
+  CallHub& hub = hub_;
+  hub.calls.remove(this);  // which may end us
+  hub.mailbox->post(hub.on_left);
+}
+
+void GenerateCall::abort() {
+  const std::lock_guard lock(mutex_);
+  abort_locked();
+}
+
+void GenerateCall::abort_locked() {
+  drop_work();
+  if (!end_) end_ = kCancelled;
+  if (!done_) context_.TryCancel();
+}
+
+void GenerateCall::abort_if_stuck(TimePoint longest_ago) {
+  const std::lock_guard lock(mutex_);
+  if (in_flight_ && *in_flight_ < longest_ago) abort_locked();
+}
+
+}  // namespace tern
