@@ -64,8 +64,8 @@ void GenerateCall::submit(const v1::GenerateRequest& request, TimePoint arrived)
   std::visit([&](CommonFields& common) { common.deadline_ms = own_deadline_ms(context_); }, fields);
   Plan plan = hub_.planner.plan(fields, arrived);
   check_room(hub_.active->load(), 1, hub_.options.max_choices);
-  id_ = tern::submit(hub_.engine, std::move(plan.requests.at(0)), std::make_shared<Sink>(hub_, weak_from_this()),
-                     *hub_.active);
+  id_ = tern::submit(hub_.engine, std::move(plan.requests.at(0)),
+                     std::make_shared<Sink>(hub_, weak_from_this()), *hub_.active);
   running_ = true;
   StartSendInitialMetadata();
 }

@@ -48,11 +48,11 @@ class GenerateCall : public grpc::ServerWriteReactor<v1::GenerateEvent>,
   RequestId id_ = 0;
   bool running_ = false;  ///< the engine has it
   EventQueue queue_;
-  v1::GenerateEvent writing_;             ///< with gRPC while in_flight_
-  std::optional<TimePoint> in_flight_;    ///< since when
-  std::optional<grpc::Status> end_;       ///< its status, once nothing more is to come
-  bool ended_ = false;                    ///< gRPC has its status
-  bool done_ = false;                     ///< the context is gone
+  v1::GenerateEvent writing_;           ///< with gRPC while in_flight_
+  std::optional<TimePoint> in_flight_;  ///< since when
+  std::optional<grpc::Status> end_;     ///< its status, once nothing more is to come
+  bool ended_ = false;                  ///< gRPC has its status
+  bool done_ = false;                   ///< the context is gone
 };
 
 }  // namespace tern

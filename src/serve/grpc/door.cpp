@@ -26,8 +26,8 @@ using AcceptorOfGrpc = grpc::experimental::ExternalConnectionAcceptor;
 
 namespace {
 
-constexpr auto kRetry = 50ms;   ///< until it is looked again whether a connection can be had
-constexpr auto kSweep = 1s;     ///< between two looks for readers that are stuck
+constexpr auto kRetry = 50ms;     ///< until it is looked again whether a connection can be had
+constexpr auto kSweep = 1s;       ///< between two looks for readers that are stuck
 constexpr auto kGoodbye = 500ms;  ///< for last bytes, when nothing runs any more; watchers of health end then
 
 int ms(std::chrono::milliseconds time) {

@@ -50,8 +50,9 @@ std::string GrpcService::detokenized(const v1::DetokenizeRequest& request) const
   const Tokenizer& tokenizer = hub_.engine.tokenizer();
   const auto& given = request.token_ids();
   if (given.size() > kMaxJsonValues) {
-    refuse("token_ids", "invalid_value", "Invalid value for 'token_ids': expected at most {} ids, but got {}.",
-           kMaxJsonValues, given.size());
+    refuse("token_ids", "invalid_value",
+           "Invalid value for 'token_ids': expected at most {} ids, but got {}.", kMaxJsonValues,
+           given.size());
   }
   std::vector<int32_t> ids;
   size_t bytes = 0;
