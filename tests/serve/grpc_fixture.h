@@ -59,6 +59,17 @@ v1::GenerateRequest asked(const std::string& text);
 Said say(v1::Tern::Stub& stub, const v1::GenerateRequest& request,
          std::optional<std::chrono::milliseconds> timeout = {});
 
+/// A server and a client of its gRPC door.
+struct Grpc {
+  explicit Grpc(ServeOptions options = {}, EngineOptions engine = {}, int context = 512,
+                int receive_buffer = 0)
+      : server(with_grpc(std::move(options)), engine, context),
+        stub(v1::Tern::NewStub(connect(server.server().grpc_port(), receive_buffer))) {}
+
+  TestServer server;
+  std::unique_ptr<v1::Tern::Stub> stub;
+};
+
 /// Passes the bytes of one TCP connection between its own port and another, and counts those that come back.
 class Relay {
  public:

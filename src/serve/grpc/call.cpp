@@ -1,5 +1,7 @@
 #include "serve/grpc/call.h"
 
+#include <grpc/support/time.h>
+
 #include "serve/grpc/requests.h"
 #include "serve/grpc/status.h"
 #include "serve/submit.h"
@@ -9,11 +11,12 @@ namespace {
 
 const grpc::Status kCancelled(grpc::StatusCode::CANCELLED, "The call was cancelled.");
 
-/// The milliseconds of the call's own deadline, where it has one.
-std::optional<int> own_deadline_ms(const grpc::CallbackServerContext& context) {
-  const auto deadline = context.deadline();
-  if (deadline == std::chrono::system_clock::time_point::max()) return std::nullopt;
-  return deadline_ms_of(deadline - std::chrono::system_clock::now());
+/// The milliseconds of the call's own deadline, where it has one. In gRPC's own time, which doesn't overflow.
+std::optional<int> own_deadline_ms(const grpc::ServerContextBase& context) {
+  const gpr_timespec deadline = context.raw_deadline();
+  if (gpr_time_cmp(deadline, gpr_inf_future(deadline.clock_type)) == 0) return std::nullopt;
+  const gpr_timespec left = gpr_time_sub(deadline, gpr_now(deadline.clock_type));
+  return deadline_ms_of(std::chrono::milliseconds(gpr_time_to_millis(left)));
 }
 
 }  // namespace

@@ -1,8 +1,11 @@
 #include "serve/grpc/status.h"
 
 #include <cmath>
+#include <string>
+#include <string_view>
 
 #include "serve/submit.h"
+#include "text/utf8.h"
 
 namespace tern {
 namespace {
@@ -24,6 +27,14 @@ grpc::StatusCode code_of(int http) {
   }
 }
 
+/// A message travels as a header, which clients take 8 KiB of; a client's own text may make it longer.
+std::string shortened(std::string message) {
+  constexpr size_t kMost = 1000;
+  if (message.size() <= kMost) return message;
+  message.resize(utf8_valid_prefix(std::string_view(message).substr(0, kMost)));
+  return message + "…";
+}
+
 }  // namespace
 
 grpc::Status status_of(const std::exception& error, grpc::ServerContextBase& context) {
@@ -35,7 +46,7 @@ grpc::Status status_of(const std::exception& error, grpc::ServerContextBase& con
     context.AddTrailingMetadata("retry-after-ms", ms);
     context.AddTrailingMetadata("grpc-retry-pushback-ms", ms);
   }
-  return grpc::Status(code_of(api.status()), api.what());
+  return grpc::Status(code_of(api.status()), shortened(api.what()));
 }
 
 }  // namespace tern
