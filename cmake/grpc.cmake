@@ -4,8 +4,8 @@
 # whatever it was asked for; so it is 2 ms. TLS is the proxy's, so the smaller library without it serves.
 set(Protobuf_USE_STATIC_LIBS ON)
 find_package(Protobuf REQUIRED)
-find_package(gRPC CONFIG REQUIRED)
 find_package(ZLIB REQUIRED)
+find_program(grpc_cpp_plugin grpc_cpp_plugin REQUIRED)
 
 set(grpc_archives ${Protobuf_LIBRARIES})
 foreach(name grpc++_reflection grpc++_unsecure grpc_unsecure gpr address_sorting upb cares re2)
@@ -25,7 +25,7 @@ add_custom_command(
   OUTPUT ${proto_sources} ${proto_base}.pb.h ${proto_base}.grpc.pb.h
   COMMAND ${CMAKE_COMMAND} -E make_directory ${proto_folder}
   COMMAND protobuf::protoc --proto_path=${CMAKE_SOURCE_DIR}/proto --cpp_out=${proto_folder} --grpc_out=${proto_folder}
-          --plugin=protoc-gen-grpc=$<TARGET_FILE:gRPC::grpc_cpp_plugin> tern/v1/tern.proto
+          --plugin=protoc-gen-grpc=${grpc_cpp_plugin} tern/v1/tern.proto
   DEPENDS ${CMAKE_SOURCE_DIR}/proto/tern/v1/tern.proto)
 
 add_library(tern_proto STATIC ${proto_sources})
