@@ -1,4 +1,4 @@
-// tern serve: the OpenAI API over HTTP, until a signal.
+// tern serve: the OpenAI API over HTTP and tern's own over gRPC, until a signal.
 #include "serve/server.h"
 
 #include <cstdio>
@@ -62,6 +62,8 @@ void serve(ServeArguments& arguments) {
              server.url(), engine.context(), arguments.engine.parallel);
   if (const std::string warning = server.guard().warning(); !warning.empty())
     fmt::print(stderr, "tern: warning: {}\n", warning);
+  if (server.grpc_port() != 0)
+    fmt::print(stderr, "tern: gRPC, tern.v1.Tern, on {}:{}\n", arguments.serve.host, server.grpc_port());
   server.run();
 }
 
@@ -78,6 +80,13 @@ void add_serve(CLI::App& app) {
   command->add_option("--port", arguments->serve.port, "Port to listen on (0: any free one, printed)")
       ->check(CLI::Range(0, 65535))
       ->capture_default_str();
+  command
+      ->add_option_function<uint16_t>(
+          "--grpc-port", [arguments](uint16_t port) { arguments->serve.grpc_port = port; },
+          "Also serve gRPC (proto/tern/v1, health, reflection) on this port of the same host (0: any free "
+          "one, "
+          "printed; default: no gRPC)")
+      ->check(CLI::Range(0, 65535));
   command->add_option("--alias", arguments->alias, "The model's name in the API (default: the file's)");
   command->add_option("--ctx", arguments->engine.context, "Tokens of context for a request (0: the model's)")
       ->check(CLI::NonNegativeNumber)
@@ -135,6 +144,7 @@ void add_serve(CLI::App& app) {
   command->footer(R"(Examples:
   tern serve                                          the embedded model on http://127.0.0.1:8080/v1
   tern serve -m model.gguf --port 9000 --parallel 16
+  tern serve --grpc-port 9090                         and gRPC: grpcurl -plaintext 127.0.0.1:9090 list
   tern keys new shop --append keys && tern serve --host 0.0.0.0 --api-keys keys --rate-limit 600/min
   tern serve --log json 2>requests.jsonl              a line a request; --log text to read along
   curl http://127.0.0.1:8080/metrics                  for Prometheus; /ready and /health for who watches

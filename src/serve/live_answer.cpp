@@ -2,6 +2,8 @@
 
 #include <algorithm>
 
+#include "serve/submit.h"
+
 namespace tern {
 namespace {
 
@@ -73,20 +75,11 @@ void LiveAnswer::submit(const std::shared_ptr<Mailbox>& mailbox,
     if (plan_.requests[i].top_logprobs >= 0) choices_[i].text.logprobs.emplace();
     if (plan_.return_token_ids) choices_[i].text.token_ids.emplace();
     auto sink = std::make_shared<Sink>(mailbox, active, weak_from_this(), plan_.meter, static_cast<int>(i));
-    active->fetch_add(1);
     try {
-      choices_[i].id = engine_.submit(std::move(plan_.requests[i]), std::move(sink));
-    } catch (const Error& error) {
-      active->fetch_sub(1);
+      choices_[i].id = tern::submit(engine_, std::move(plan_.requests[i]), std::move(sink), *active);
+    } catch (...) {
       abandon();
       if (plan_.meter) plan_.meter->refused();
-      if (const auto* late = dynamic_cast<const DeadlineRefused*>(&error)) {
-        ApiError refused(429, error.what(), "deadline_ms", "deadline_infeasible");
-        throw late->retry_s() > 0 ? std::move(refused).retry_after(late->retry_s()) : refused;
-      }
-      // Sizes were checked before: what is beyond a limit here is the engine's queue.
-      if (error.kind() == ErrorKind::limit)
-        throw ApiError(429, error.what(), "", "queue_full").retry_after(1);
       throw;
     }
     choices_[i].submitted = true;

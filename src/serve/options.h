@@ -4,13 +4,13 @@
 #include <chrono>
 #include <cstddef>
 #include <cstdint>
+#include <functional>
 #include <optional>
 #include <string>
 #include <vector>
 
-#include "serve/limits.h"
-
 #include "serve/efforts.h"
+#include "serve/limits.h"
 
 namespace tern {
 
@@ -21,7 +21,8 @@ struct ServeOptions {
   uint16_t port = 8080;            ///< 0: any free one, see Server::port()
   std::string alias = "tern";      ///< the model's id in requests and replies
   std::string version;             ///< what /version says
-  bool handle_signals = false;     ///< SIGTERM and SIGINT call stop(); the second one ends at once
+  std::optional<uint16_t> grpc_port;  ///< of the gRPC door, on the same host; 0: any free one; unset: no door
+  bool handle_signals = false;        ///< SIGTERM and SIGINT call stop(); the second one ends at once
 
   /// Where a request names none. Unset: 0 for models in tern's own chat format (they were trained for exact
   /// answers), 1 for others, as OpenAI's servers have it.

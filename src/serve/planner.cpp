@@ -222,4 +222,9 @@ Plan Planner::completion(const CompletionRequest& request, TimePoint arrived) co
   return plan;
 }
 
+Plan Planner::plan(const std::variant<ChatRequest, CompletionRequest>& request, TimePoint arrived) const {
+  if (const auto* asked = std::get_if<ChatRequest>(&request)) return chat(*asked, arrived);
+  return completion(std::get<CompletionRequest>(request), arrived);
+}
+
 }  // namespace tern

@@ -4,6 +4,7 @@
 #include <optional>
 #include <span>
 #include <string>
+#include <variant>
 #include <vector>
 
 #include "engine/engine.h"
@@ -26,6 +27,7 @@ class Planner {
   std::vector<int32_t> tokenize(const TokenizeRequest& request) const;
   /// Their text, special tokens included.
   std::string detokenize(const DetokenizeRequest& request) const;
+  Plan plan(const std::variant<ChatRequest, CompletionRequest>& request, TimePoint arrived) const;
   /// Throws ApiError 404 for another model's name.
   void check_model(const std::optional<std::string>& model) const;
 

@@ -1,5 +1,6 @@
 #include "serve/server.h"
 
+#include <boost/asio/executor_work_guard.hpp>
 #include <boost/asio/io_context.hpp>
 #include <boost/asio/ip/tcp.hpp>
 #include <boost/asio/post.hpp>
@@ -11,11 +12,14 @@
 #include <algorithm>
 #include <csignal>
 #include <cstdio>
+#include <optional>
 #include <unordered_map>
 #include <utility>
 #include <vector>
 
 #include "serve/connection.h"
+#include "serve/grpc/door.h"
+#include "serve/listen.h"
 
 namespace tern {
 
@@ -28,15 +32,6 @@ namespace {
 constexpr size_t kPerClient = 256;  ///< connections of one address from elsewhere
 constexpr size_t kTurnedAway = 64;  ///< connections beyond the most that are told so
 constexpr size_t kOtherFiles = 64;  ///< descriptors for all that is no connection
-
-std::vector<tcp::endpoint> resolve(asio::io_context& io, const ServeOptions& options) {
-  error_code error;
-  tcp::resolver resolver(io);
-  const auto found =
-      resolver.resolve(options.host, std::to_string(options.port), tcp::resolver::passive, error);
-  if (error) fail(ErrorKind::io, "can't find host \"{}\": {}", options.host, error.message());
-  return {found.begin(), found.end()};
-}
 
 Address address_of(const asio::ip::address& from) {
   Address address;
@@ -55,19 +50,10 @@ bool are_loopback(const std::vector<tcp::endpoint>& endpoints) {
   });
 }
 
-/// A listening socket on the first endpoint that can be had.
-tcp::acceptor listen(asio::io_context& io, const std::vector<tcp::endpoint>& endpoints,
-                     const ServeOptions& options) {
+tcp::acceptor listen_where_allowed(asio::io_context& io, const std::vector<tcp::endpoint>& endpoints,
+                                   const ServeOptions& options) {
   check_exposure(options, are_loopback(endpoints));
-  error_code error;
-  for (const tcp::endpoint& endpoint : endpoints) {
-    try {
-      return tcp::acceptor(io, endpoint, true);
-    } catch (const boost::system::system_error& failed) {
-      error = failed.code();
-    }
-  }
-  fail(ErrorKind::io, "can't listen on {} port {}: {}", options.host, options.port, error.message());
+  return listen(io, endpoints, options.host, options.port);
 }
 
 /// As many connections as were asked for, or as there will be file descriptors for.
@@ -84,19 +70,22 @@ size_t most_connections(const ServeOptions& options) {
 struct Server::Impl {
   Impl(Engine& engine, const ServeOptions& given)
       : options(given),
-        endpoints(resolve(io, options)),
+        endpoints(resolve(io, options.host, options.port)),
         guard(options, are_loopback(endpoints)),
-        acceptor(listen(io, endpoints, options)),
+        acceptor(listen_where_allowed(io, endpoints, options)),
         endpoint(acceptor.local_endpoint()),
         mailbox(std::make_shared<Mailbox>([this] { asio::post(io, [box = mailbox] { box->run(); }); })),
         service(engine, options, mailbox, guard) {
     hub.on_closed = [this](const Address& peer) { on_closed(peer); };
+    if (options.grpc_port) open_grpc(engine);
   }
 
   ~Impl() {
     mailbox->close();
     abort_all();
   }
+
+  void open_grpc(Engine& engine);
 
   void accept();
   void on_accepted(error_code error, tcp::socket socket);
@@ -126,7 +115,24 @@ struct Server::Impl {
   asio::signal_set signals{io}, hangups{io};
   asio::steady_timer retry{io}, sampler{io};
   bool accepting = false;
+  std::optional<asio::executor_work_guard<asio::io_context::executor_type>>
+      grpc_open;  ///< until the gRPC door has drained
+  std::unique_ptr<GrpcDoor> grpc;
 };
+
+/// On the address that HTTP has found.
+void Server::Impl::open_grpc(Engine& engine) {
+  grpc_open.emplace(io.get_executor());
+  ServeOptions same = options;
+  same.host = endpoint.address().to_string();
+  const auto on_drained = [this] {
+    asio::post(io, [this] {
+      grpc_open.reset();
+      end_if_empty();
+    });
+  };
+  grpc = std::make_unique<GrpcDoor>(engine, same, guard, service.telemetry(), service.active(), on_drained);
+}
 
 void Server::Impl::accept() {
   if (accepting || hub.draining) return;
@@ -213,7 +219,7 @@ void Server::Impl::on_closed(const Address& peer) {
 
 /// run() returns when nothing is left to wait for.
 void Server::Impl::end_if_empty() {
-  if (!hub.draining || !hub.connections.empty()) return;
+  if (!hub.draining || !hub.connections.empty() || grpc_open) return;
   error_code ignored;
   signals.cancel(ignored);
   hangups.cancel(ignored);
@@ -237,6 +243,7 @@ void Server::Impl::stop() {
   accept_waiting();
   for (const auto& connection : std::vector(hub.connections.begin(), hub.connections.end()))
     connection->drain();
+  if (grpc) grpc->drain();
   end_if_empty();
 }
 
@@ -257,6 +264,7 @@ void Server::Impl::accept_waiting() {
 void Server::Impl::abort_all() {
   for (const auto& connection : std::vector(hub.connections.begin(), hub.connections.end()))
     connection->abort();
+  if (grpc) grpc->abort();
 }
 
 Server::Server(Engine& engine, const ServeOptions& options)
@@ -265,6 +273,10 @@ Server::~Server() = default;
 
 uint16_t Server::port() const {
   return impl_->endpoint.port();
+}
+
+uint16_t Server::grpc_port() const {
+  return impl_->grpc ? impl_->grpc->port() : 0;
 }
 
 std::string Server::url() const {
@@ -283,7 +295,7 @@ Guard& Server::guard() {
 
 void Server::check(const ServeOptions& options) {
   asio::io_context io;
-  const bool loopback = are_loopback(resolve(io, options));
+  const bool loopback = are_loopback(resolve(io, options.host, options.port));
   check_exposure(options, loopback);
   const Guard guard(options, loopback);
 }

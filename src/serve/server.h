@@ -1,4 +1,4 @@
-// OpenAI's API over HTTP/1.1, in front of one engine.
+// OpenAI's API over HTTP/1.1 and, where asked for, tern's own over gRPC, in front of one engine.
 #pragma once
 
 #include <cstdint>
@@ -13,7 +13,7 @@ namespace tern {
 
 struct Telemetry;  // serve/telemetry.h
 
-/// All connections live on the one thread that calls run(); the engine has its own.
+/// HTTP's connections live on the one thread that calls run(); the engine has its own, and so has gRPC.
 class Server {
  public:
   /// Reads the key file and listens. Throws Error{io} naming host and port where that fails, and
@@ -23,6 +23,8 @@ class Server {
   ~Server();
 
   uint16_t port() const;
+  /// Of the gRPC door; 0 where there is none.
+  uint16_t grpc_port() const;
   /// "http://127.0.0.1:8080"
   std::string url() const;
   /// Keys and limits, for other doors to the same engine.

@@ -5,25 +5,14 @@
 #include <chrono>
 #include <cmath>
 #include <ctime>
-#include <new>
 #include <utility>
 
 #include "serve/metrics.h"
 #include "serve/page.h"
+#include "serve/submit.h"
 
 namespace tern {
 namespace {
-
-HttpReply error_of(const std::exception& error) {
-  if (const auto* api = dynamic_cast<const ApiError*>(&error)) return error_reply(*api);
-  if (const auto* ours = dynamic_cast<const Error*>(&error)) {
-    const bool internal = ours->kind() == ErrorKind::internal || ours->kind() == ErrorKind::io;
-    return error_reply(ApiError(internal ? 500 : 400, ours->what()));
-  }
-  if (dynamic_cast<const std::bad_alloc*>(&error))
-    return error_reply(ApiError(503, "Not enough memory right now."));
-  return error_reply(ApiError(500, "The server failed on this request."));
-}
 
 /// %2F and the like; anything that is no valid escape stays as it is.
 std::string percent_decoded(std::string_view text) {
@@ -125,7 +114,7 @@ std::shared_ptr<Answer> Service::answer(HttpRequest request, const std::shared_p
     }
     return route(request, outlet);
   } catch (const std::exception& error) {
-    outlet->reply(error_of(error));
+    outlet->reply(error_reply(api_error_of(error)));
     return nullptr;
   }
 }
@@ -168,7 +157,7 @@ std::optional<HttpReply> Service::by_head(const HttpRequest& request) const try 
   if (!route->open) guard_.admit(request.authorization, request.client);
   return std::nullopt;
 } catch (const std::exception& error) {
-  return error_of(error);
+  return error_reply(api_error_of(error));
 }
 
 std::shared_ptr<Answer> Service::route(HttpRequest& request, const std::shared_ptr<Outlet>& outlet) {
@@ -223,7 +212,7 @@ std::shared_ptr<Answer> Service::prepare(const HttpRequest& request, const std::
     try {
       begin = work_out(request);
     } catch (const std::exception& error) {
-      begin = replying(error_of(error));
+      begin = replying(error_reply(api_error_of(error)));
     }
     mailbox->post([to, begin] {
       if (const auto prepared = to.lock()) prepared->begin(begin);
@@ -243,7 +232,7 @@ PreparedAnswer::Begin Service::generating(Plan plan, const HttpRequest& request)
     try {
       return generate(std::move(*plan), outlet);
     } catch (const std::exception& error) {
-      outlet->reply(error_of(error));
+      outlet->reply(error_reply(api_error_of(error)));
       return nullptr;
     }
   };
@@ -298,9 +287,7 @@ HttpReply Service::page(const HttpRequest& request) const {
 
 std::shared_ptr<Answer> Service::generate(Plan plan, const std::shared_ptr<Outlet>& outlet) {
   if (draining_) throw ApiError(503, "The server is shutting down.");
-  if (active_->load() + static_cast<int>(plan.requests.size()) > options_.max_choices) {
-    throw ApiError(429, "Too many requests are waiting; try again soon.", "", "queue_full").retry_after(1);
-  }
+  check_room(active_->load(), plan.requests.size(), options_.max_choices);
   const int prompt_tokens = plan.prompt_tokens;
   const auto account = plan.account;
   auto answer = LiveAnswer::start(engine_, mailbox_, active_, std::move(plan), outlet);

@@ -44,6 +44,8 @@ class Service {
   const std::shared_ptr<Telemetry>& telemetry() const { return telemetry_; }
   /// Remembers how things stand, for what /stats tells of the last seconds; once a second.
   void sample() { window_.sample(*telemetry_, engine_); }
+  /// Choices that the engine has, which all doors count together.
+  const std::shared_ptr<std::atomic<int>>& active() const { return active_; }
 
  private:
   using LookUp = HttpReply (Service::*)(const HttpRequest&) const;

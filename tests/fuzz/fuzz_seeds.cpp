@@ -1,10 +1,12 @@
 // Writes the first inputs of every fuzz target: DIR/TARGET/NAME. The files that lie come from the tests.
 #include <fmt/format.h>
+#include <tern/v1/tern.pb.h>
 
 #include <cstdio>
 #include <filesystem>
 #include <fstream>
 #include <iterator>
+#include <limits>
 #include <string>
 #include <string_view>
 #include <vector>
@@ -215,6 +217,45 @@ void put_http(const fs::path& folder) {
   }
 }
 
+void put_protos(const fs::path& folder) {
+  v1::GenerateRequest request;
+  for (const char* role : {"system", "user", "assistant", "robot"}) {
+    v1::ChatMessage& message = *request.mutable_chat()->add_messages();
+    message.set_role(role);
+    message.set_content("red shoes \u20ac <|end|>");
+  }
+  put(folder, "bad_role", request.SerializeAsString());
+  request.mutable_chat()->mutable_messages()->RemoveLast();
+  put(folder, "chat", request.SerializeAsString());
+  request.set_model("tern");
+  request.set_max_tokens(9);
+  request.set_reasoning_effort(v1::REASONING_EFFORT_LOW);
+  request.set_thinking_budget_tokens(3);
+  request.set_late(v1::LATE_POLICY_NO_THINK);
+  request.set_answer_reserve_tokens(20);
+  request.add_stop("\n");
+  request.set_ignore_eos(true);
+  request.set_top_logprobs(3);
+  request.set_temperature(0.5);
+  request.set_top_p(0.9);
+  request.set_top_k(-1);
+  request.set_min_p(0.1);
+  request.set_presence_penalty(-2);
+  request.set_frequency_penalty(2);
+  request.set_repetition_penalty(1.1);
+  (*request.mutable_logit_bias())[5] = -100;
+  request.set_seed(-7);
+  put(folder, "all_fields", request.SerializeAsString());
+  request.clear_reasoning_effort();
+  request.clear_thinking_budget_tokens();
+  request.set_prompt("red");
+  put(folder, "prompt", request.SerializeAsString());
+  for (const uint32_t id : {0u, 5u, 4294967295u}) request.mutable_prompt_token_ids()->add_ids(id);
+  put(folder, "ids", request.SerializeAsString());
+  request.set_temperature(std::numeric_limits<double>::quiet_NaN());
+  put(folder, "nan", request.SerializeAsString());
+}
+
 /// Templates with a request after a NUL: tern's own, those of `folder` where it is there, and hostile ones.
 void put_templates(const fs::path& folder, const fs::path& templates) {
   const std::string request =
@@ -301,6 +342,7 @@ int main(int argc, char** argv) {
   tern::put_responses(folder / "fuzz_load_response");
   tern::put_keys(folder / "fuzz_keys");
   tern::put_http(folder / "fuzz_http");
+  tern::put_protos(folder / "fuzz_proto");
   for (const auto& [name, bytes] : tern::config_seeds()) tern::put(folder / "fuzz_config", name, bytes);
   for (const auto& [name, bytes] : tern::split_seeds()) tern::put(folder / "fuzz_split", name, bytes);
   tern::put_templates(folder / "fuzz_jinja", argc > 2 ? argv[2] : "../shared/templates");
