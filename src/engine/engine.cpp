@@ -260,6 +260,20 @@ int Engine::context() const {
   return impl_->limits.context;
 }
 
+namespace {
+
+std::string reason(const Verdict& verdict, double left) {
+  if (!std::isfinite(verdict.needed_s))
+    return "its place or its memory is taken by requests whose end nobody knows";
+  if (verdict.needed_s > left)
+    return fmt::format("an answer needs {:.0f} ms now, {:.0f} are left", verdict.needed_s * 1e3, left * 1e3);
+  return fmt::format(
+      "an answer needs {:.0f} of the {:.0f} ms that are left, but an earlier promise would break",
+      verdict.needed_s * 1e3, left * 1e3);
+}
+
+}  // namespace
+
 /// Judges the deadline by what the last step left. Under the mutex.
 void Engine::Impl::promise(Generation& generation) {
   const Deadline& deadline = *generation.deadline();
@@ -273,11 +287,7 @@ void Engine::Impl::promise(Generation& generation) {
   } else if (deadline.late == LatePolicy::refuse) {
     ++refused;
     const double left = std::max(0.0, seconds_between(Clock::now(), deadline.at));
-    const std::string why = std::isfinite(verdict.needed_s)
-                                ? fmt::format("an answer needs {:.0f} ms now, {:.0f} are left",
-                                              verdict.needed_s * 1e3, left * 1e3)
-                                : "its place or its memory is taken by requests whose end nobody knows";
-    throw DeadlineRefused("the deadline can't be promised: " + why, verdict.retry_s);
+    throw DeadlineRefused("the deadline can't be promised: " + reason(verdict, left), verdict.retry_s);
   } else if (deadline.late == LatePolicy::no_think) {
     generation.close_thinking();
   }

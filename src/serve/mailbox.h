@@ -1,6 +1,7 @@
 // Brings what happens on the engine's thread to the I/O thread.
 #pragma once
 
+#include <algorithm>
 #include <functional>
 #include <memory>
 #include <mutex>
@@ -13,6 +14,7 @@ namespace tern {
 class Mailbox {
  public:
   using Job = std::function<void()>;
+  static constexpr size_t kSlice = 64;  ///< a fraction of a millisecond: nobody who connects waits for more
 
   /// `wake` is called from any thread, under the lock: it must arrange a call of run() by the I/O thread.
   explicit Mailbox(std::function<void()> wake) : wake_(std::move(wake)) {}
@@ -25,16 +27,14 @@ class Mailbox {
     if (!std::exchange(awake_, true)) wake_();
   }
 
-  /// Runs what has come so far. What comes meanwhile has its turn after what else the I/O thread has to do.
+  /// Runs the next kSlice of what has come so far. The rest, and what comes meanwhile, has its turn after
+  /// what else the I/O thread has to do.
   void run() {
-    {
-      const std::lock_guard lock(mutex_);
-      running_.swap(jobs_);
-    }
-    for (const Job& job : running_) job();
-    running_.clear();
+    if (next_ == running_.size()) take();
+    const size_t end = std::min(running_.size(), next_ + kSlice);
+    for (; next_ < end; ++next_) std::exchange(running_[next_], nullptr)();
     const std::lock_guard lock(mutex_);
-    awake_ = !jobs_.empty();
+    awake_ = next_ < running_.size() || !jobs_.empty();
     if (awake_ && wake_) wake_();
   }
 
@@ -46,11 +46,19 @@ class Mailbox {
   }
 
  private:
+  void take() {
+    running_.clear();
+    next_ = 0;
+    const std::lock_guard lock(mutex_);
+    running_.swap(jobs_);
+  }
+
   std::mutex mutex_;
   std::function<void()> wake_;
   std::vector<Job> jobs_;
   bool awake_ = false;        ///< a call of run() is arranged or under way
-  std::vector<Job> running_;  ///< run()'s alone; kept for its memory
+  std::vector<Job> running_;  ///< run()'s alone, as is next_; kept for its memory
+  size_t next_ = 0;           ///< of running_
 };
 
 }  // namespace tern

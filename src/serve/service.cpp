@@ -164,7 +164,7 @@ std::shared_ptr<Answer> Service::route(HttpRequest& request, const std::shared_p
   const Route& route = *find_route(request);
   if (!route.open) {
     request.caller = guard_.admit(request.authorization, request.client);
-    Guard::count(request.caller);
+    if (request.method == "POST") Guard::count(request.caller);  // looking something up is free
   }
   if (const auto* generate = std::get_if<Generate>(&route.handler))
     return (this->**generate)(request, outlet);

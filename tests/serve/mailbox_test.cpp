@@ -41,6 +41,23 @@ TEST(Mailbox, WhatComesWhileItRunsHasATurnOfItsOwn) {
   EXPECT_EQ(watched.wakes, 2);
 }
 
+TEST(Mailbox, ManyJobsGoInSlicesSoThatOthersHaveTheirTurn) {
+  Watched watched;
+  std::vector<int> all;
+  for (int job = 0; job < 150; ++job) {
+    watched.post(job);
+    all.push_back(job);
+  }
+  watched.box.run();
+  EXPECT_EQ(watched.ran.size(), Mailbox::kSlice);
+  EXPECT_EQ(watched.wakes, 2);
+  watched.post(150);  // comes behind all that are here
+  all.push_back(150);
+  for (int run = 0; run < 3; ++run) watched.box.run();
+  EXPECT_EQ(watched.ran, all);
+  EXPECT_EQ(watched.wakes, 4) << "nobody is woken once all is done";
+}
+
 TEST(Mailbox, ForgetsEverythingAtItsEnd) {
   Watched watched;
   watched.post(1);

@@ -87,7 +87,9 @@ GenerateCall* GenerateCall::start(CallHub& hub, grpc::CallbackServerContext& con
   hub.calls.add(call);
   const std::lock_guard lock(call->mutex_);
   try {
-    call->account_ = hub.admit(context).account;
+    const Caller caller = hub.admit(context);
+    Guard::count(caller);
+    call->account_ = caller.account;
     call->submit(request);
   } catch (const std::exception& error) {
     call->end(status_of(error, context));

@@ -56,7 +56,6 @@ std::string_view metadata_of(const grpc::ServerContextBase& context, const char*
 
 Caller CallHub::admit(const grpc::ServerContextBase& context) const {
   Caller caller = guard.admit(metadata_of(context, "authorization"), peer_address(context.peer()));
-  Guard::count(caller);
   if (draining) throw ApiError(503, "The server is shutting down.");
   return caller;
 }

@@ -47,8 +47,7 @@ struct CallHub {
   std::atomic<bool> draining = false;
   CallSet calls;
 
-  /// Who calls, counted. Throws ApiError for a call that may not be answered now, whatever it asks for: 401,
-  /// 429 or 503.
+  /// Who calls. Throws ApiError for a call that may not be answered now, whatever it asks for: 401 or 503.
   Caller admit(const grpc::ServerContextBase& context) const;
 };
 

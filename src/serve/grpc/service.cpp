@@ -9,10 +9,11 @@ namespace tern {
 
 /// A call whose response `work` makes at once; what it throws becomes the status.
 template <typename Work>
-grpc::ServerUnaryReactor* GrpcService::answer(grpc::CallbackServerContext& context, Work work) {
+grpc::ServerUnaryReactor* GrpcService::answer(grpc::CallbackServerContext& context, Cost cost, Work work) {
   grpc::ServerUnaryReactor* reactor = context.DefaultReactor();
   try {
-    hub_.admit(context);
+    const Caller caller = hub_.admit(context);
+    if (cost == Cost::a_request) Guard::count(caller);
     work();
     reactor->Finish(grpc::Status::OK);
   } catch (const std::exception& error) {
@@ -29,7 +30,7 @@ grpc::ServerWriteReactor<v1::GenerateEvent>* GrpcService::Generate(grpc::Callbac
 grpc::ServerUnaryReactor* GrpcService::Tokenize(grpc::CallbackServerContext* context,
                                                 const v1::TokenizeRequest* request,
                                                 v1::TokenizeResponse* response) {
-  return answer(*context, [&] {
+  return answer(*context, Cost::a_request, [&] {
     const Plan plan = hub_.planner.plan(read_request(*request), Clock::now());
     const std::vector<int32_t>& ids = plan.requests.at(0).prompt;
     response->mutable_token_ids()->Add(ids.begin(), ids.end());
@@ -40,7 +41,7 @@ grpc::ServerUnaryReactor* GrpcService::Tokenize(grpc::CallbackServerContext* con
 grpc::ServerUnaryReactor* GrpcService::Detokenize(grpc::CallbackServerContext* context,
                                                   const v1::DetokenizeRequest* request,
                                                   v1::DetokenizeResponse* response) {
-  return answer(*context, [&] {
+  return answer(*context, Cost::a_request, [&] {
     if (request->has_model()) hub_.planner.check_model(request->model());
     response->set_text(detokenized(*request));
   });
@@ -83,12 +84,12 @@ v1::Model GrpcService::model() const {
 grpc::ServerUnaryReactor* GrpcService::ListModels(grpc::CallbackServerContext* context,
                                                   const v1::ListModelsRequest*,
                                                   v1::ListModelsResponse* response) {
-  return answer(*context, [&] { *response->add_models() = model(); });
+  return answer(*context, Cost::nothing, [&] { *response->add_models() = model(); });
 }
 
 grpc::ServerUnaryReactor* GrpcService::GetModel(grpc::CallbackServerContext* context,
                                                 const v1::GetModelRequest* request, v1::Model* response) {
-  return answer(*context, [&] {
+  return answer(*context, Cost::nothing, [&] {
     hub_.planner.check_model(request->id());
     *response = model();
   });

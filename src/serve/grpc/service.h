@@ -28,8 +28,9 @@ class GrpcService : public v1::Tern::CallbackService {
                                      v1::Model* response) override;
 
  private:
+  enum class Cost { nothing, a_request };  ///< of the caller's rate
   template <typename Work>
-  grpc::ServerUnaryReactor* answer(grpc::CallbackServerContext& context, Work work);
+  grpc::ServerUnaryReactor* answer(grpc::CallbackServerContext& context, Cost cost, Work work);
   std::string detokenized(const v1::DetokenizeRequest& request) const;
   v1::Model model() const;
 
