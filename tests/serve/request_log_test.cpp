@@ -181,7 +181,7 @@ TEST(RequestLog, AClientThatLeavesIsToldWithTheEnginesCount) {
     while (server.engine().status().running + server.engine().status().waiting == 0 && Clock::now() < end)
       std::this_thread::sleep_for(1ms);
   }
-  std::this_thread::sleep_for(20ms);
+  std::this_thread::sleep_for(300ms);
   server.gate().open();
   line = pipe.json();
   EXPECT_EQ(line["status"], 499);
