@@ -191,8 +191,8 @@ TEST(Load, EveryWayToFailIsCountedUnderItsReason) {
       {"bytes after the response's end", whole_stream(0, 1) + "more"},
   };
   for (const auto& [why, bytes] : ways) {
-    FakeServer server([&](Peer& peer) {
-      if (peer.request()) peer.send(bytes);
+    FakeServer server([&, sent = bytes](Peer& peer) {
+      if (peer.request()) peer.send(sent);
     });
     LoadOptions options = options_for(server.url());
     options.requests = 1;
