@@ -113,6 +113,7 @@ struct Engine::Impl {
   void loop();
   bool read_mail(Mail& mail);
   void publish();
+  void publish_load();
   void promise(Generation& generation);
   bool busy() const { return running + waiting > 0; }  ///< under the mutex
 
@@ -150,7 +151,11 @@ Engine::Impl::Impl(std::unique_ptr<Model> a_model, Tokenizer a_tokenizer, const 
       limits{std::min(model->shape().vocab, tokenizer.size()), cache.max_tokens, options.prompt_piece},
       most_requests(options.parallel + options.most_waiting),
       scheduler(*model, {options.parallel, options.prompt_piece, cache, options.longest_gap,
-                         options.share_prefixes, Clock::now}),
+                         options.share_prefixes, Clock::now,
+                         [this] {
+                           const std::lock_guard lock(mutex);
+                           publish_load();
+                         }}),
       pace_path(options.pace_file),
       pace_conditions(tern::pace_conditions(model->shape(), options.isa, threads_of(options))) {
   find_pace(options);
@@ -223,15 +228,20 @@ void Engine::Impl::publish() {
   running = scheduler.running();
   waiting = scheduler.waiting() + static_cast<int>(inbox.requests.size());
   steps = scheduler.steps();
-  load = scheduler.load();
-  step_time = scheduler.step_time();
   step_p50_s = scheduler.predicted_step();
   statistics = scheduler.statistics();
+  publish_load();
+  last_step = Clock::now();
+  if (!busy()) went_idle.notify_all();
+}
+
+/// What deadlines are judged by. Under the mutex.
+void Engine::Impl::publish_load() {
+  load = scheduler.load();
+  step_time = scheduler.step_time();
   for (const auto& generation : inbox.requests) {
     if (generation->promised()) owe(load, *generation, false, step_time, limits.prompt_piece);
   }
-  last_step = Clock::now();
-  if (!busy()) went_idle.notify_all();
 }
 
 Engine::Engine(std::unique_ptr<Model> model, Tokenizer tokenizer, const EngineOptions& options) {

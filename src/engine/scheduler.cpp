@@ -229,6 +229,7 @@ bool Scheduler::take_further(double seconds, TimePoint began) {
 void Scheduler::finish(Batch& batch) {
   for (Turn& turn : batch.turns) finish_turn(turn);
   batch.clear();
+  tell_ended();
 }
 
 void Scheduler::take_turn(Running& request, Batch& batch) {
@@ -301,12 +302,19 @@ std::span<float> Scheduler::logits_of(size_t row) {
   return std::span(logits_).subspan(row * vocab, vocab);
 }
 
-/// Tells its sink. What it holds is given back by release_ended().
+/// It is over; tell_ended() tells its sink, and what it holds is given back before that.
 void Scheduler::end(Running& request, FinishReason reason, const std::string& error) {
   const int answer = request.generation->answer_tokens();
   if (reason == FinishReason::stop && answer > 0) answers_.add(answer / Load::kUsualAnswer);
-  statistics_.ended(request.generation->finish(reason, error));
-  request.generation.reset();
+  ended_.push_back({std::move(request.generation), reason, error});
+}
+
+void Scheduler::tell_ended() {
+  if (ended_.empty()) return;
+  release_ended();
+  if (limits_.before_ends) limits_.before_ends();
+  for (const Ended& ended : ended_) statistics_.ended(ended.generation->finish(ended.reason, ended.error));
+  ended_.clear();
 }
 
 /// A pass that nobody waits for any more is left; until then it may write the pages of who has ended.
@@ -340,7 +348,7 @@ void Scheduler::cancel(RequestId id) {
   for (const auto& request : running_) {
     if (!request->generation || request->generation->id() != id) continue;
     end(*request, FinishReason::cancelled);
-    return release_ended();
+    return tell_ended();
   }
   for (auto at = waiting_.begin(); at != waiting_.end(); ++at) {
     if ((*at)->id() != id) continue;
@@ -355,7 +363,7 @@ void Scheduler::end_all(FinishReason reason, const std::string& error) {
     if (request->generation) end(*request, reason, error);
   }
   streams_.clear();
-  release_ended();
+  tell_ended();
   for (auto& generation : waiting_) statistics_.ended(generation->finish(reason, error));
   waiting_.clear();
 }

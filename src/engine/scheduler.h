@@ -50,6 +50,9 @@ class Scheduler {
     double longest_gap = 0.05;
     bool share_prefixes = true;  ///< requests that begin alike share their pages, bit for bit the same
     std::function<TimePoint()> clock = Clock::now;
+    /// Called when requests have ended and given back what they held, before they are told: who asks again at
+    /// once must find their places free. May be empty.
+    std::function<void()> before_ends;
   };
   /// The model must outlive it and take batches of parallel and of prompt_piece tokens.
   /// Throws Error{limit} where the memory can't be had.
@@ -100,6 +103,12 @@ class Scheduler {
     std::optional<size_t> row;
     std::optional<std::string> error;  ///< what went wrong with it, if anything did
   };
+  /// A request that has ended and is to be told so.
+  struct Ended {
+    std::unique_ptr<Generation> generation;
+    FinishReason reason;
+    std::string error;
+  };
   struct Batch {
     std::vector<BatchToken> tokens;
     std::vector<Turn> turns;
@@ -130,6 +139,7 @@ class Scheduler {
   void run_alone(const Batch& batch, Turn& turn);
   void finish_turn(Turn& turn);
   void end(Running& request, FinishReason reason, const std::string& error = {});
+  void tell_ended();
   void leave_pass();
   void release_ended();
   std::span<float> logits_of(size_t row);
@@ -139,6 +149,7 @@ class Scheduler {
   PagedCache cache_;
   std::deque<std::unique_ptr<Generation>> waiting_;
   std::vector<std::unique_ptr<Running>> running_;  ///< in the order they were admitted
+  std::vector<Ended> ended_;
   std::vector<SequenceId> free_sequences_;
   PrefixCache prefixes_;
   uint64_t prompts_done_ = 0;  ///< prompt tokens run so far
