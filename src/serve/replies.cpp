@@ -100,6 +100,20 @@ const char* finish_name(FinishReason reason) {
   return reason == FinishReason::length ? "length" : "stop";
 }
 
+const char* closed_name(ClosedBy by) {
+  switch (by) {
+    case ClosedBy::none:
+      return "none";
+    case ClosedBy::model:
+      return "model";
+    case ClosedBy::budget:
+      return "budget";
+    case ClosedBy::deadline:
+      break;
+  }
+  return "deadline";
+}
+
 void Logprobs::add(const Tokenizer& tokenizer, const Sampled& sampled, bool thinking, size_t offset) {
   Entry entry{std::string(tokenizer.bytes(sampled.token)), sampled.logprob, {}, thinking, offset};
   for (const TokenLogprob& top : sampled.top) entry.top.emplace_back(tokenizer.bytes(top.token), top.logprob);
@@ -179,12 +193,11 @@ std::string text_event(const ReplyHead& head, int choice, std::string_view text,
 }
 
 ReplyJson timing_json(const FinishEvent& event) {
-  constexpr const char* kClosedBy[] = {"none", "model", "budget", "deadline"};
   const auto ms = [](double seconds) { return std::round(seconds * 1e4) / 10; };
   ReplyJson json;
   json["promised"] = event.promised;
   json["on_time"] = event.on_time ? ReplyJson(*event.on_time) : ReplyJson(nullptr);
-  json["closed_by"] = kClosedBy[static_cast<int>(event.closed_by)];
+  json["closed_by"] = closed_name(event.closed_by);
   json["thinking_tokens"] = event.usage.reasoning_tokens;
   json["answer_tokens"] = event.answer_tokens;
   json["predicted_ms"] = event.predicted_s ? ReplyJson(ms(*event.predicted_s)) : ReplyJson(nullptr);

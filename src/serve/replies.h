@@ -31,6 +31,9 @@ std::string new_reply_id(bool chat);
 /// "stop" or "length".
 const char* finish_name(FinishReason reason);
 
+/// "none", "model", "budget" or "deadline".
+const char* closed_name(ClosedBy by);
+
 /// The log-probabilities of one choice so far, or of one event.
 class Logprobs {
  public:

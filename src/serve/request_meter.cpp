@@ -4,24 +4,12 @@
 #include <chrono>
 #include <utility>
 
+#include "serve/replies.h"
+
 namespace tern {
 namespace {
 
 constexpr size_t kLongestPath = 256;  // bytes of it in the log
-
-const char* closed_name(ClosedBy by) {
-  switch (by) {
-    case ClosedBy::none:
-      return "none";
-    case ClosedBy::model:
-      return "model";
-    case ClosedBy::budget:
-      return "budget";
-    case ClosedBy::deadline:
-      break;
-  }
-  return "deadline";
-}
 
 }  // namespace
 
