@@ -9,6 +9,7 @@
 
 #include "base/clock.h"
 #include "base/error.h"
+#include "base/threads.h"
 
 namespace tern {
 namespace {
@@ -104,7 +105,10 @@ ThreadTeam::Impl::~Impl() {
 ThreadTeam::ThreadTeam(int threads) : impl_(std::make_unique<Impl>()) {
   try {
     for (int member = 1; member < threads; ++member) {
-      impl_->threads.emplace_back([impl = impl_.get(), member] { impl->member_loop(member); });
+      impl_->threads.emplace_back([impl = impl_.get(), member] {
+        name_thread("tern-compute");
+        impl->member_loop(member);
+      });
     }
   } catch (const std::system_error& error) {
     fail(ErrorKind::limit, "cannot start {} threads: {} ran, then: {}", threads, size(), error.what());

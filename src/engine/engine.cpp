@@ -13,6 +13,7 @@
 #include "base/checked.h"
 #include "base/cores.h"
 #include "base/error.h"
+#include "base/threads.h"
 #include "engine/generation.h"
 #include "engine/pace_file.h"
 #include "engine/scheduler.h"
@@ -196,6 +197,7 @@ Engine::Impl::~Impl() {
 }
 
 void Engine::Impl::loop() {
+  name_thread("tern-engine");
   Mail mail;
   while (read_mail(mail)) {
     for (auto& request : mail.requests) scheduler.add(std::move(request));
@@ -287,11 +289,10 @@ std::string reason(const Verdict& verdict, double left) {
 /// Judges the deadline by what the last step left. Under the mutex.
 void Engine::Impl::promise(Generation& generation) {
   const Deadline& deadline = *generation.deadline();
-  const Demand demand = demand_of(generation, load, step_time, limits.prompt_piece);
-  const Verdict verdict = judge(load, demand, step_time, Clock::now());
+  const Verdict verdict = judge(load, generation, step_time, limits.prompt_piece, Clock::now());
   generation.predict(verdict.needed_s);
   if (verdict.kept) {
-    generation.promise();
+    generation.promise(verdict.start);
     ++promised;
     owe(load, generation, false, step_time, limits.prompt_piece);
   } else if (deadline.late == LatePolicy::refuse) {

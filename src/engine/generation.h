@@ -64,7 +64,12 @@ class Generation {
   const std::optional<Deadline>& deadline() const { return request_.deadline; }
   /// Its deadline was promised: the schedule keeps it.
   bool promised() const { return promised_; }
-  void promise() { promised_ = true; }
+  /// `start`: see Load::Promise.
+  void promise(TimePoint start = TimePoint::min()) {
+    promised_ = true;
+    start_ = start;
+  }
+  TimePoint start() const { return start_; }
   /// What the deadline was judged by, in seconds from now; none where nobody can say.
   void predict(double seconds);
   /// Whether thinking, or what may become it, can still be ended.
@@ -113,6 +118,7 @@ class Generation {
   EndingWatch ending_;  ///< of the answer's text
   bool winding_down_ = false;
   bool promised_ = false;
+  TimePoint start_ = TimePoint::min();  ///< not before
   int answered_ = 0;             ///< tokens of the answer
   std::vector<int32_t> tokens_;  ///< the prompt and the reply
   int cached_ = 0;               ///< of them

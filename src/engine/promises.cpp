@@ -35,40 +35,105 @@ double Load::wait_for_place(int before, int pages) const {
   return std::numeric_limits<double>::infinity();
 }
 
-/// All prompts come first, for theirs may be the last. Who waits for its own waits for the streams' steps
-/// between, too: one a pass, and one whenever the gap is used up, of which decoding takes half at most.
-double Load::needed(const Promise& promise, double step, const StepTime& time) const {
-  const double gap = std::max(longest_gap, 2 * step);
-  const double between = promise.in_prompt ? prompt_passes + prompt_s / (gap / 2) : 0;
-  const double wait = promise.wait ? wait_for_place(*promise.wait, 0) : 0;
-  return wait + time.p99(prompt_s + (between + promise.steps) * step);
+Load::Share& Load::Share::operator+=(const Share& other) {
+  requests += other.requests;
+  keys += other.keys;
+  prompt_s += other.prompt_s;
+  prompt_passes += other.prompt_passes;
+  return *this;
 }
 
-Verdict judge(const Load& load, const Demand& demand, const StepTime& time, TimePoint now) {
-  // How much too late the last of them would be, with this one beside the others.
-  const auto lateness = [&](Load with, double& needed) {
-    with.prompt_s += time.seconds(demand.prompt);
-    with.prompt_passes += demand.prompt.passes;
-    const int streams = std::min(with.parallel, with.requests() + 1);
-    const double step = time.seconds(time.streams(streams, with.keys + demand.prompt.prompt));
-    with.promises.push_back({demand.deadline, demand.steps, true, with.waiting});
-    with.free_pages -= demand.pages;
-    needed = with.needed(with.promises.back(), step, time);
-    double most = -std::numeric_limits<double>::infinity();
-    for (const Load::Promise& promise : with.promises)
-      most = std::max(most, with.needed(promise, step, time) - seconds_between(now, promise.deadline));
-    return most;
-  };
+Load::Share& Load::Share::operator-=(const Share& other) {
+  requests -= other.requests;
+  keys -= other.keys;
+  prompt_s -= other.prompt_s;
+  prompt_passes -= other.prompt_passes;
+  return *this;
+}
+
+void Load::add(Promise promise) {
+  if (promise.wait) {
+    promise.wait = 0;
+    for (Promise& other : promises) {
+      if (other.wait) ++(other.deadline <= promise.deadline ? *promise.wait : *other.wait);
+    }
+  }
+  ++(promise.wait ? waiting : running);
+  all += promise.share;
+  if (promise.start != TimePoint::min()) later.push_back(promises.size());
+  promises.push_back(promise);
+}
+
+/// All but those that start when it is over.
+Load::Share Load::company(const Promise& promise, int more) const {
+  Share company = all;
+  for (const size_t i : later) {
+    if (promises[i].start >= promise.deadline) company -= promises[i].share;
+  }
+  company.requests = std::clamp(company.requests + more, 1, parallel);
+  return company;
+}
+
+/// All prompts come first, for theirs may be the last. Who waits for its own waits for the streams' steps
+/// between, too: one a pass, and one whenever the gap is used up, of which decoding takes half at most.
+double Load::needed(const Promise& promise, const StepTime& time, TimePoint now, int more) const {
+  const Share with = company(promise, more);
+  const double step = time.seconds(time.streams(with.requests, with.keys));
+  const double gap = std::max(longest_gap, 2 * step);
+  const double between = promise.in_prompt ? with.prompt_passes + with.prompt_s / (gap / 2) : 0;
+  double wait = promise.wait ? wait_for_place(*promise.wait, 0) : 0;
+  if (promise.start > now) wait = std::max(wait, seconds_between(now, promise.start));
+  return wait + time.p99(with.prompt_s + (between + promise.steps) * step);
+}
+
+namespace {
+
+/// Whether each promise would be kept, and one more.
+struct Outcome {
+  double late = -std::numeric_limits<double>::infinity();  ///< seconds, of the latest
+  double needed = 0;                                       ///< by the new one
+  bool new_is_late = false;
+  TimePoint last_late = TimePoint::min();  ///< the last deadline of the others that would be missed
+};
+
+Outcome outcome_with(Load load, const Load::Promise& promise, int pages, const StepTime& time,
+                     TimePoint now) {
+  load.free_pages -= pages;
+  load.add(promise);
+  Outcome outcome;
+  for (const Load::Promise& each : load.promises) {
+    const double needed = load.needed(each, time, now);
+    const double late = needed - seconds_between(now, each.deadline);
+    outcome.late = std::max(outcome.late, late);
+    const bool is_new = &each == &load.promises.back();
+    if (is_new) outcome.needed = needed;
+    if (late <= 0) continue;
+    if (is_new) outcome.new_is_late = true;
+    else outcome.last_late = std::max(outcome.last_late, each.deadline);
+  }
+  return outcome;
+}
+
+}  // namespace
+
+Verdict judge(const Load& load, Load::Promise promise, int pages, const StepTime& time, TimePoint now) {
+  Outcome outcome = outcome_with(load, promise, pages, time, now);
+  if (outcome.late > 0 && !outcome.new_is_late) {
+    promise.start = outcome.last_late;
+    outcome = outcome_with(load, promise, pages, time, now);
+  }
   Verdict verdict;
-  const double late = lateness(load, verdict.needed_s);
-  verdict.kept = late <= 0;
+  verdict.kept = outcome.late <= 0;
+  verdict.start = promise.start;
+  verdict.needed_s = outcome.needed;
   if (verdict.kept) return verdict;
-  double alone = 0;
   Load idle;
   idle.longest_gap = load.longest_gap;
-  idle.free_pages = demand.pages;
+  idle.free_pages = pages;
+  promise.start = TimePoint::min();
   constexpr double kLongest = 60;  // where nobody can say when a place is free
-  if (lateness(idle, alone) <= 0) verdict.retry_s = std::min(late, kLongest);
+  if (outcome_with(idle, promise, pages, time, now).late <= 0)
+    verdict.retry_s = std::min(outcome.late, kLongest);
   return verdict;
 }
 

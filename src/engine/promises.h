@@ -29,11 +29,25 @@ class StepTime;
 /// What the engine has to do, as of its last step, and what it owes. Seconds are the most likely ones where
 /// nothing else is said.
 struct Load {
+  /// What requests ask of the steps they take part in.
+  struct Share {
+    int requests = 0;
+    double keys = 0;           ///< cached tokens, at the end of their prompts
+    double prompt_s = 0;       ///< that promised prompts, and a pass under way, still take
+    double prompt_passes = 0;  ///< in so many passes
+
+    Share& operator+=(const Share& other);
+    Share& operator-=(const Share& other);
+  };
+
   struct Promise {
     TimePoint deadline;
+    /// It starts then, or when all those are over whose deadlines come no later: they can't bear its company.
+    TimePoint start = TimePoint::min();
     double steps = 0;         ///< decode steps until it is over, if its thinking ends now
     bool in_prompt = false;   ///< it has not said anything yet
     std::optional<int> wait;  ///< promised ones before it that wait for a place; none where it runs
+    Share share;
   };
 
   /// What a request holds, that runs or was promised its deadline, and until when at the latest.
@@ -44,37 +58,32 @@ struct Load {
 
   static constexpr double kUsualAnswer = 64;  ///< tokens, until answers have shown better
 
-  int parallel = 1;  ///< requests that run at once
-  int running = 0;
-  int waiting = 0;           ///< that were promised their deadline: they pass all others
-  double keys = 0;           ///< cached tokens of both, at the end of their prompts
-  double prompt_s = 0;       ///< that promised prompts, and a pass under way, still take
-  double prompt_passes = 0;  ///< in so many passes
-  double longest_gap = 0;    ///< of a step in which prompts run, see Scheduler::Limits
-  int free_pages = 0;        ///< of the cache, those of promised requests that wait already taken off
-  std::vector<Slot> slots;   ///< in the order of their ends
+  int parallel = 1;        ///< requests that run at once
+  int running = 0;         ///< requests
+  int waiting = 0;         ///< that were promised their deadline: they pass all others, the most urgent first
+  Share all;               ///< of both
+  double longest_gap = 0;  ///< of a step in which prompts run, see Scheduler::Limits
+  int free_pages = 0;      ///< of the cache, those of promised requests that wait already taken off
+  std::vector<Slot> slots;  ///< in the order of their ends
   std::vector<Promise> promises;
-  double answer_tokens = 0;  ///< that answers took of late, but for one in a hundred
+  std::vector<size_t> later;  ///< those of them that have a start
+  double answer_tokens = 0;   ///< that answers took of late, but for one in a hundred
 
-  int requests() const { return running + waiting; }
+  /// Adds a promise; where it waits, `wait` is found here.
+  void add(Promise promise);
   /// Seconds until a place is free for a request with so many waiting before it, and so many pages, those of
   /// the waiting aside.
   double wait_for_place(int before, int pages) const;
-  /// Seconds that a promise needs from now on, at the 99th percentile, if a decode step most likely takes
-  /// `step`.
-  double needed(const Promise& promise, double step, const StepTime& time) const;
-};
+  /// Seconds that a promise needs from now on, at the 99th percentile, beside `more` streams than are known.
+  double needed(const Promise& promise, const StepTime& time, TimePoint now, int more = 0) const;
 
-/// What a new request asks for.
-struct Demand {
-  StepWork prompt;
-  int pages = 0;     ///< of the cache, at most
-  double steps = 0;  ///< to close its thinking and to answer
-  TimePoint deadline;
+ private:
+  Share company(const Promise& promise, int more) const;
 };
 
 struct Verdict {
   bool kept = false;    ///< it can be promised, and every promise given before is kept
+  TimePoint start = TimePoint::min();  ///< see Load::Promise
   double needed_s = 0;  ///< from now until its end at the 99th percentile, thinking not counted
   double retry_s =
       0;  ///< how much later it would have to come; 0 where not even an idle engine is fast enough
@@ -101,7 +110,8 @@ class StepTime {
 };
 
 /// Thinking gives way: a promise needs its prompt, the tokens that close its thinking, and its answer, beside
-/// as many streams as can run with it.
-Verdict judge(const Load& load, const Demand& demand, const StepTime& time, TimePoint now);
+/// as many streams as can run with it. Where more urgent ones can't bear its company, it starts after them.
+/// `pages`: of the cache, at most.
+Verdict judge(const Load& load, Load::Promise promise, int pages, const StepTime& time, TimePoint now);
 
 }  // namespace tern

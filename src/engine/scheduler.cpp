@@ -50,28 +50,53 @@ void Scheduler::step() {
   release_ended();
 }
 
-/// First come, first served, promised ones before the others: who doesn't fit yet waits, and all behind with
-/// it.
-void Scheduler::admit() {
-  // A promise that was broken before it had a place must not hold up the others any longer.
+/// A promise that was broken before it had a place must not hold up the others any longer.
+void Scheduler::drop_broken() {
   while (!waiting_.empty() && waiting_.front()->promised() &&
          limits_.clock() >= waiting_.front()->deadline()->at) {
     statistics_.ended(waiting_.front()->finish(FinishReason::length));
     ++statistics_.expired;
     waiting_.pop_front();
   }
+}
+
+/// In the order they wait: who doesn't fit yet waits, and all behind with it. One whose time to start has not
+/// come keeps its place and pages, and lets others pass that fit beside it.
+void Scheduler::admit() {
+  drop_broken();
   int free = waiting_.empty() ? 0 : free_pages();
-  while (!waiting_.empty() && !free_sequences_.empty()) {
-    free -= PagedCache::pages_for(waiting_.front()->most_cached());
+  size_t kept = 0;  // places
+  for (auto at = waiting_.begin(); at != waiting_.end() && free_sequences_.size() > kept;) {
+    free -= PagedCache::pages_for((*at)->most_cached());
     if (free < 0) return;
-    if (!waiting_.front()->promised() && slack(1) < 0) return;
-    statistics_.prefix_query_tokens += waiting_.front()->prompt_left();
-    waiting_.front()->admit();
-    running_.push_back(std::make_unique<Running>(
-        Running{std::move(waiting_.front()), free_sequences_.back(), prompts_done_, false}));
-    free_sequences_.pop_back();
-    waiting_.pop_front();
+    if (!(*at)->promised() && slack(1) < 0) return;
+    if (must_wait(**at)) {
+      ++kept;
+      ++at;
+      continue;
+    }
+    start(std::move(*at));
+    at = waiting_.erase(at);
   }
+}
+
+/// Whether those that can't bear its company are not over yet.
+bool Scheduler::must_wait(const Generation& generation) const {
+  if (limits_.clock() >= generation.start()) return false;
+  const auto comes_first = [&](const Generation* other) {
+    return other && other != &generation && other->promised() && other->deadline()->at <= generation.start();
+  };
+  return std::any_of(running_.begin(), running_.end(),
+                     [&](const auto& request) { return comes_first(request->generation.get()); }) ||
+         std::any_of(waiting_.begin(), waiting_.end(), [&](const auto& each) { return comes_first(each.get()); });
+}
+
+void Scheduler::start(std::unique_ptr<Generation> generation) {
+  statistics_.prefix_query_tokens += generation->prompt_left();
+  generation->admit();
+  running_.push_back(std::make_unique<Running>(
+      Running{std::move(generation), free_sequences_.back(), prompts_done_, false}));
+  free_sequences_.pop_back();
 }
 
 /// Pages that nobody holds and that are not set aside.
@@ -97,15 +122,16 @@ void Scheduler::close_in_time() {
   if (std::none_of(running_.begin(), running_.end(), has_deadline)) return;
   const Load owed = load(false);
   const StepTime time = step_time();
-  const double step = time.seconds(time.streams(std::max(1, owed.requests()), owed.keys));
+  const double step = time.seconds(time.streams(std::max(1, owed.all.requests), owed.all.keys));
+  const TimePoint now = limits_.clock();
   for (const auto& request : running_) {
     if (!has_deadline(request)) continue;
     Generation& generation = *request->generation;
-    const double left = seconds_between(limits_.clock(), generation.deadline()->at);
-    Load::Promise now = promise_of(generation, owed);
-    now.steps += 1;  // the one that is about to run
+    const double left = seconds_between(now, generation.deadline()->at);
     if (generation.may_think()) {
-      if (left <= owed.needed(now, step, time)) generation.close_thinking();
+      Load::Promise promise = promise_of(generation, true, owed, time, limits_.prompt_piece);
+      promise.steps += 1;  // the one that is about to run
+      if (left <= owed.needed(promise, time, now)) generation.close_thinking();
     } else if (generation.promised() &&
                left <= time.p99(generation.reserve(owed.answer_tokens) * kLastPart * step)) {
       generation.wind_down();
@@ -338,9 +364,11 @@ void Scheduler::release_ended() {
 }
 
 void Scheduler::add(std::unique_ptr<Generation> generation) {
-  const auto is_not_promised = [](const auto& waiting) { return !waiting->promised(); };
-  const auto behind = generation->promised() ? std::find_if(waiting_.begin(), waiting_.end(), is_not_promised)
-                                             : waiting_.end();
+  const auto less_urgent = [&](const auto& waiting) {
+    return !waiting->promised() || waiting->deadline()->at > generation->deadline()->at;
+  };
+  const auto behind =
+      generation->promised() ? std::find_if(waiting_.begin(), waiting_.end(), less_urgent) : waiting_.end();
   waiting_.insert(behind, std::move(generation));
 }
 

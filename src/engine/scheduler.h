@@ -21,16 +21,18 @@
 
 namespace tern {
 
-/// What a request with a deadline needs.
-Load::Promise promise_of(const Generation& generation, const Load& load);
-/// What a new request with a deadline asks for.
-Demand demand_of(const Generation& generation, const Load& load, const StepTime& time, int prompt_piece);
+/// What a request with a deadline needs, that runs or is to wait for its place.
+Load::Promise promise_of(const Generation& generation, bool runs, const Load& load, const StepTime& time,
+                         int prompt_piece);
+/// Whether a new request's deadline can be promised.
+Verdict judge(const Load& load, const Generation& generation, const StepTime& time, int prompt_piece,
+              TimePoint now);
 /// Adds a request, which runs or waits, to what is owed.
 void owe(Load& load, const Generation& generation, bool runs, const StepTime& time, int prompt_piece);
 
 /// Owns the requests that run and wait, and the cache. Belongs to one thread.
 ///
-/// Requests are admitted first come first served, each with the pages it may need at most set aside, so an
+/// Requests are admitted first come first served, promised ones by their deadlines, each with the pages it may need at most set aside, so an
 /// admitted request never runs out of them. Pages of an earlier request that began alike are taken over. A
 /// step decodes every stream that has its prompt behind it, then takes the prompts' pass as many layers
 /// further as the streams' longest gap allows. A pass holds pieces of up to prompt_piece tokens; where a
@@ -117,7 +119,10 @@ class Scheduler {
     void clear();
   };
 
+  void drop_broken();
   void admit();
+  bool must_wait(const Generation& generation) const;
+  void start(std::unique_ptr<Generation> generation);
   int free_pages() const;
   int pages_to_come(const Running& request) const;
   void schedule_streams();

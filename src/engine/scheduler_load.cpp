@@ -25,11 +25,10 @@ double Scheduler::slack(int more) const {
   const Load owed = load(false);
   if (owed.promises.empty()) return std::numeric_limits<double>::infinity();
   const StepTime time = step_time();
-  const double step = time.seconds(time.streams(std::max(1, owed.requests() + more), owed.keys));
+  const TimePoint now = limits_.clock();
   double least = std::numeric_limits<double>::infinity();
   for (const Load::Promise& promise : owed.promises)
-    least = std::min(least,
-                     seconds_between(limits_.clock(), promise.deadline) - owed.needed(promise, step, time));
+    least = std::min(least, seconds_between(now, promise.deadline) - owed.needed(promise, time, now, more));
   return least;
 }
 
@@ -74,10 +73,10 @@ Load Scheduler::load(bool for_one_more) const {
     return turn.request->generation && turn.request->generation->promised();
   };
   const bool others = std::none_of(prompts_.turns.begin(), prompts_.turns.end(), is_promised);
-  if (!prompts_.tokens.empty() && others && (load.prompt_s > 0 || for_one_more)) {
+  if (!prompts_.tokens.empty() && others && (load.all.prompt_s > 0 || for_one_more)) {
     const double rest = 1 - static_cast<double>(pass_.layers) / model_.shape().layers;
-    load.prompt_s += time.seconds(work_of(prompts_, rest, true));
-    load.prompt_passes += 1;
+    load.all.prompt_s += time.seconds(work_of(prompts_, rest, true));
+    load.all.prompt_passes += 1;
   }
   add_slots(load, time);
   return load;
@@ -86,11 +85,11 @@ Load Scheduler::load(bool for_one_more) const {
 /// When the places of those that run are free at the latest. One whose prompt has no promise may wait for its
 /// turn as long as there are promises.
 void Scheduler::add_slots(Load& load, const StepTime& time) const {
-  const double step = time.seconds(time.streams(std::max(1, load.requests()), load.keys));
+  const double step = time.seconds(time.streams(std::max(1, load.all.requests), load.all.keys));
   for (const auto& request : running_) {
     if (!request->generation) continue;
     const Generation& generation = *request->generation;
-    double left = time.p99(load.prompt_s + generation.most_steps_left() * step);
+    double left = time.p99(load.all.prompt_s + generation.most_steps_left() * step);
     if (generation.promised()) {
       left = std::min(left, seconds_between(limits_.clock(), generation.deadline()->at));
     } else if (generation.in_prompt()) {
@@ -110,32 +109,35 @@ void Scheduler::add_slots(Load& load, const StepTime& time) const {
             [](const Load::Slot& a, const Load::Slot& b) { return a.seconds < b.seconds; });
 }
 
-Load::Promise promise_of(const Generation& generation, const Load& load) {
+Load::Promise promise_of(const Generation& generation, bool runs, const Load& load, const StepTime& time,
+                         int prompt_piece) {
   Load::Promise promise;
   promise.deadline = generation.deadline()->at;
   promise.steps = generation.steps_left(load.answer_tokens);
   promise.in_prompt = generation.in_prompt();
+  const StepWork prompt = time.prompt(generation.prompt_left(), generation.cached(), prompt_piece);
+  promise.share = {1, static_cast<double>(generation.cached() + generation.prompt_left()),
+                   time.seconds(prompt), prompt.passes};
+  if (runs) return promise;
+  promise.start = generation.start();
+  promise.wait = 0;
   return promise;
 }
 
-Demand demand_of(const Generation& generation, const Load& load, const StepTime& time, int prompt_piece) {
-  return {time.prompt(generation.prompt_left(), generation.cached(), prompt_piece),
-          PagedCache::pages_for(generation.most_cached()),
-          static_cast<double>(generation.steps_left(load.answer_tokens)), generation.deadline()->at};
+Verdict judge(const Load& load, const Generation& generation, const StepTime& time, int prompt_piece,
+              TimePoint now) {
+  return judge(load, promise_of(generation, false, load, time, prompt_piece),
+               PagedCache::pages_for(generation.most_cached()), time, now);
 }
 
 void owe(Load& load, const Generation& generation, bool runs, const StepTime& time, int prompt_piece) {
-  const int before = load.waiting;
-  ++(runs ? load.running : load.waiting);
-  load.keys += generation.cached() + generation.prompt_left();
-  if (!generation.promised()) return;
-  const StepWork prompt = time.prompt(generation.prompt_left(), generation.cached(), prompt_piece);
-  load.prompt_s += time.seconds(prompt);
-  load.prompt_passes += prompt.passes;
-  load.promises.push_back(promise_of(generation, load));
-  if (runs) return;
-  load.promises.back().wait = before;
-  load.free_pages -= PagedCache::pages_for(generation.most_cached());
+  if (!generation.promised()) {
+    ++(runs ? load.running : load.waiting);
+    load.all += {1, static_cast<double>(generation.cached() + generation.prompt_left()), 0, 0};
+    return;
+  }
+  load.add(promise_of(generation, runs, load, time, prompt_piece));
+  if (!runs) load.free_pages -= PagedCache::pages_for(generation.most_cached());
 }
 
 /// Prompts of several lengths, then steps of one stream, of some and of all, again and again.

@@ -17,6 +17,7 @@
 #include <utility>
 #include <vector>
 
+#include "base/threads.h"
 #include "serve/connection.h"
 #include "serve/grpc/door.h"
 #include "serve/listen.h"
@@ -310,6 +311,7 @@ void Server::run() {
     impl_->signals.add(SIGINT);
     impl_->await_signal();
   }
+  prefer_latency();
   impl_->accept();
   impl_->sample();
   impl_->io.run();

@@ -43,9 +43,9 @@ class Bench {
     auto generation = std::make_unique<Generation>(++last_id, std::move(request), sink, format_, limits_);
     const StepTime time = scheduler.step_time();
     const Load load = scheduler.load();
-    verdict = judge(load, demand_of(*generation, load, time, limits_.prompt_piece), time, now);
+    verdict = judge(load, *generation, time, limits_.prompt_piece, now);
     if (!verdict.kept) return nullptr;
-    generation->promise();
+    generation->promise(verdict.start);
     scheduler.add(std::move(generation));
     return sink;
   }

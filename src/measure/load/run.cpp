@@ -11,6 +11,7 @@
 #include <boost/asio/steady_timer.hpp>
 
 #include "base/error.h"
+#include "base/threads.h"
 #include "measure/load/arrivals.h"
 #include "measure/load/requests.h"
 #include "measure/load/tally.h"
@@ -131,6 +132,7 @@ Driver::Driver(const LoadOptions& options, const OnProgress& progress)
 }
 
 LoadReport Driver::run() {
+  prefer_latency();  // what comes is to be noticed when it comes, also where the server is on the same cores
   const double cpu = cpu_seconds();
   io_.restart();  // asking for the model may have run it dry
   if (open_loop()) {

@@ -12,6 +12,7 @@
 #include <grpcpp/server.h>
 #include <grpcpp/server_builder.h>
 
+#include "base/threads.h"
 #include "serve/grpc/connections.h"
 #include "serve/grpc/service.h"
 #include "serve/listen.h"
@@ -132,6 +133,7 @@ void GrpcDoor::Impl::start_grpc() {
 
 /// The acceptor and the sweeper keep it busy until end_if_empty().
 void GrpcDoor::Impl::run() {
+  name_thread("tern-grpc");
   io.run();
   server->Shutdown(std::chrono::system_clock::now() + kGoodbye);
   on_drained();
