@@ -119,9 +119,9 @@ class Generation {
   bool winding_down_ = false;
   bool promised_ = false;
   TimePoint start_ = TimePoint::min();  ///< not before
-  int answered_ = 0;             ///< tokens of the answer
-  std::vector<int32_t> tokens_;  ///< the prompt and the reply
-  int cached_ = 0;               ///< of them
+  int answered_ = 0;                    ///< tokens of the answer
+  std::vector<int32_t> tokens_;         ///< the prompt and the reply
+  int cached_ = 0;                      ///< of them
   Usage usage_;
   std::optional<double> predicted_s_;
   std::optional<TimePoint> admitted_, first_token_;

@@ -24,17 +24,6 @@ StepWork StepTime::prompt(int tokens, int cached, int piece) const {
   return work;
 }
 
-double Load::wait_for_place(int before, int pages) const {
-  int places = parallel - running - before, memory = free_pages - pages;
-  if (places > 0 && memory >= 0) return 0;
-  for (const Slot& slot : slots) {
-    ++places;
-    memory += slot.pages;
-    if (places > 0 && memory >= 0) return slot.seconds;
-  }
-  return std::numeric_limits<double>::infinity();
-}
-
 Load::Share& Load::Share::operator+=(const Share& other) {
   requests += other.requests;
   keys += other.keys;
@@ -53,15 +42,39 @@ Load::Share& Load::Share::operator-=(const Share& other) {
 
 void Load::add(Promise promise) {
   if (promise.wait) {
-    promise.wait = 0;
+    promise.wait = promise.pages_before = 0;
     for (Promise& other : promises) {
-      if (other.wait) ++(other.deadline <= promise.deadline ? *promise.wait : *other.wait);
+      if (!other.wait) continue;
+      const bool other_first = other.deadline <= promise.deadline;
+      Promise& behind = other_first ? promise : other;
+      ++*behind.wait;
+      behind.pages_before += (other_first ? other : promise).pages;
     }
+    add_slot({promise.deadline, promise.pages});
   }
   ++(promise.wait ? waiting : running);
   all += promise.share;
   if (promise.start != TimePoint::min()) later.push_back(promises.size());
   promises.push_back(promise);
+}
+
+void Load::add_slot(const Slot& slot) {
+  const auto sooner = [](const Slot& a, const Slot& b) { return a.free < b.free; };
+  slots.insert(std::upper_bound(slots.begin(), slots.end(), slot, sooner), slot);
+}
+
+/// Seconds until a place is free for a request that waits, and pages, for it and those before it.
+double Load::wait_for_place(const Promise& promise, TimePoint now) const {
+  int places = parallel - running - *promise.wait;
+  int pages = free_pages - promise.pages_before - promise.pages;
+  if (places > 0 && pages >= 0) return 0;
+  for (const Slot& slot : slots) {
+    ++places;
+    pages += slot.pages;
+    if (slot.free == TimePoint::max()) break;
+    if (places > 0 && pages >= 0) return std::max(0.0, seconds_between(now, slot.free));
+  }
+  return std::numeric_limits<double>::infinity();
 }
 
 /// All but those that start when it is over.
@@ -81,7 +94,7 @@ double Load::needed(const Promise& promise, const StepTime& time, TimePoint now,
   const double step = time.seconds(time.streams(with.requests, with.keys));
   const double gap = std::max(longest_gap, 2 * step);
   const double between = promise.in_prompt ? with.prompt_passes + with.prompt_s / (gap / 2) : 0;
-  double wait = promise.wait ? wait_for_place(*promise.wait, 0) : 0;
+  double wait = promise.wait ? wait_for_place(promise, now) : 0;
   if (promise.start > now) wait = std::max(wait, seconds_between(now, promise.start));
   return wait + time.p99(with.prompt_s + (between + promise.steps) * step);
 }
@@ -96,9 +109,7 @@ struct Outcome {
   TimePoint last_late = TimePoint::min();  ///< the last deadline of the others that would be missed
 };
 
-Outcome outcome_with(Load load, const Load::Promise& promise, int pages, const StepTime& time,
-                     TimePoint now) {
-  load.free_pages -= pages;
+Outcome outcome_with(Load load, const Load::Promise& promise, const StepTime& time, TimePoint now) {
   load.add(promise);
   Outcome outcome;
   for (const Load::Promise& each : load.promises) {
@@ -108,19 +119,21 @@ Outcome outcome_with(Load load, const Load::Promise& promise, int pages, const S
     const bool is_new = &each == &load.promises.back();
     if (is_new) outcome.needed = needed;
     if (late <= 0) continue;
-    if (is_new) outcome.new_is_late = true;
-    else outcome.last_late = std::max(outcome.last_late, each.deadline);
+    if (is_new)
+      outcome.new_is_late = true;
+    else
+      outcome.last_late = std::max(outcome.last_late, each.deadline);
   }
   return outcome;
 }
 
 }  // namespace
 
-Verdict judge(const Load& load, Load::Promise promise, int pages, const StepTime& time, TimePoint now) {
-  Outcome outcome = outcome_with(load, promise, pages, time, now);
+Verdict judge(const Load& load, Load::Promise promise, const StepTime& time, TimePoint now) {
+  Outcome outcome = outcome_with(load, promise, time, now);
   if (outcome.late > 0 && !outcome.new_is_late) {
     promise.start = outcome.last_late;
-    outcome = outcome_with(load, promise, pages, time, now);
+    outcome = outcome_with(load, promise, time, now);
   }
   Verdict verdict;
   verdict.kept = outcome.late <= 0;
@@ -129,11 +142,10 @@ Verdict judge(const Load& load, Load::Promise promise, int pages, const StepTime
   if (verdict.kept) return verdict;
   Load idle;
   idle.longest_gap = load.longest_gap;
-  idle.free_pages = pages;
+  idle.free_pages = promise.pages;
   promise.start = TimePoint::min();
   constexpr double kLongest = 60;  // where nobody can say when a place is free
-  if (outcome_with(idle, promise, pages, time, now).late <= 0)
-    verdict.retry_s = std::min(outcome.late, kLongest);
+  if (outcome_with(idle, promise, time, now).late <= 0) verdict.retry_s = std::min(outcome.late, kLongest);
   return verdict;
 }
 

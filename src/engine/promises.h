@@ -47,12 +47,14 @@ struct Load {
     double steps = 0;         ///< decode steps until it is over, if its thinking ends now
     bool in_prompt = false;   ///< it has not said anything yet
     std::optional<int> wait;  ///< promised ones before it that wait for a place; none where it runs
+    int pages = 0;            ///< of the cache, at most; where it waits
+    int pages_before = 0;     ///< of those before it
     Share share;
   };
 
-  /// What a request holds, that runs or was promised its deadline, and until when at the latest.
+  /// What a request holds, or will, that runs or was promised its deadline.
   struct Slot {
-    double seconds = 0;  ///< from now, at the 99th percentile
+    TimePoint free;  ///< then it is given back at the latest, at the 99th percentile
     int pages = 0;
   };
 
@@ -63,26 +65,25 @@ struct Load {
   int waiting = 0;         ///< that were promised their deadline: they pass all others, the most urgent first
   Share all;               ///< of both
   double longest_gap = 0;  ///< of a step in which prompts run, see Scheduler::Limits
-  int free_pages = 0;      ///< of the cache, those of promised requests that wait already taken off
+  int free_pages = 0;      ///< of the cache, not set aside for those that run
   std::vector<Slot> slots;  ///< in the order of their ends
   std::vector<Promise> promises;
   std::vector<size_t> later;  ///< those of them that have a start
   double answer_tokens = 0;   ///< that answers took of late, but for one in a hundred
 
-  /// Adds a promise; where it waits, `wait` is found here.
+  /// Adds a promise; where it waits, who is before it is found here.
   void add(Promise promise);
-  /// Seconds until a place is free for a request with so many waiting before it, and so many pages, those of
-  /// the waiting aside.
-  double wait_for_place(int before, int pages) const;
+  void add_slot(const Slot& slot);
   /// Seconds that a promise needs from now on, at the 99th percentile, beside `more` streams than are known.
   double needed(const Promise& promise, const StepTime& time, TimePoint now, int more = 0) const;
 
  private:
   Share company(const Promise& promise, int more) const;
+  double wait_for_place(const Promise& promise, TimePoint now) const;
 };
 
 struct Verdict {
-  bool kept = false;    ///< it can be promised, and every promise given before is kept
+  bool kept = false;                   ///< it can be promised, and every promise given before is kept
   TimePoint start = TimePoint::min();  ///< see Load::Promise
   double needed_s = 0;  ///< from now until its end at the 99th percentile, thinking not counted
   double retry_s =
@@ -111,7 +112,6 @@ class StepTime {
 
 /// Thinking gives way: a promise needs its prompt, the tokens that close its thinking, and its answer, beside
 /// as many streams as can run with it. Where more urgent ones can't bear its company, it starts after them.
-/// `pages`: of the cache, at most.
-Verdict judge(const Load& load, Load::Promise promise, int pages, const StepTime& time, TimePoint now);
+Verdict judge(const Load& load, Load::Promise promise, const StepTime& time, TimePoint now);
 
 }  // namespace tern

@@ -88,7 +88,8 @@ bool Scheduler::must_wait(const Generation& generation) const {
   };
   return std::any_of(running_.begin(), running_.end(),
                      [&](const auto& request) { return comes_first(request->generation.get()); }) ||
-         std::any_of(waiting_.begin(), waiting_.end(), [&](const auto& each) { return comes_first(each.get()); });
+         std::any_of(waiting_.begin(), waiting_.end(),
+                     [&](const auto& each) { return comes_first(each.get()); });
 }
 
 void Scheduler::start(std::unique_ptr<Generation> generation) {

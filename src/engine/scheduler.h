@@ -32,11 +32,11 @@ void owe(Load& load, const Generation& generation, bool runs, const StepTime& ti
 
 /// Owns the requests that run and wait, and the cache. Belongs to one thread.
 ///
-/// Requests are admitted first come first served, promised ones by their deadlines, each with the pages it may need at most set aside, so an
-/// admitted request never runs out of them. Pages of an earlier request that began alike are taken over. A
-/// step decodes every stream that has its prompt behind it, then takes the prompts' pass as many layers
-/// further as the streams' longest gap allows. A pass holds pieces of up to prompt_piece tokens; where a
-/// prompt is cut never depends on the time, so neither do its logits.
+/// Requests are admitted first come first served, promised ones by their deadlines, each with the pages it
+/// may need at most set aside, so an admitted request never runs out of them. Pages of an earlier request
+/// that began alike are taken over. A step decodes every stream that has its prompt behind it, then takes the
+/// prompts' pass as many layers further as the streams' longest gap allows. A pass holds pieces of up to
+/// prompt_piece tokens; where a prompt is cut never depends on the time, so neither do its logits.
 ///
 /// A promised deadline comes before all that was not promised one: its request waits behind promised ones
 /// alone, prompts without a promise run in the time that no promise needs, and thinking is closed as soon as

@@ -86,27 +86,22 @@ Load Scheduler::load(bool for_one_more) const {
 /// turn as long as there are promises.
 void Scheduler::add_slots(Load& load, const StepTime& time) const {
   const double step = time.seconds(time.streams(std::max(1, load.all.requests), load.all.keys));
+  const TimePoint now = limits_.clock();
   for (const auto& request : running_) {
     if (!request->generation) continue;
     const Generation& generation = *request->generation;
-    double left = time.p99(load.all.prompt_s + generation.most_steps_left() * step);
+    const double left = time.p99(load.all.prompt_s + generation.most_steps_left() * step);
+    TimePoint free = now + std::chrono::duration_cast<Clock::duration>(std::chrono::duration<double>(left));
     if (generation.promised()) {
-      left = std::min(left, seconds_between(limits_.clock(), generation.deadline()->at));
+      free = std::min(free, generation.deadline()->at);
     } else if (generation.in_prompt()) {
-      left = std::numeric_limits<double>::infinity();
+      free = TimePoint::max();
     }
     const auto alone = [&](int32_t page) { return cache_.users(page) == 1; };
     const auto pages = cache_.pages(request->sequence);
     const auto held = static_cast<int>(std::count_if(pages.begin(), pages.end(), alone));
-    load.slots.push_back({left, pages_to_come(*request) + held});
+    load.add_slot({free, pages_to_come(*request) + held});
   }
-  for (const auto& generation : waiting_) {
-    if (!generation->promised()) continue;
-    load.slots.push_back({seconds_between(limits_.clock(), generation->deadline()->at),
-                          PagedCache::pages_for(generation->most_cached())});
-  }
-  std::sort(load.slots.begin(), load.slots.end(),
-            [](const Load::Slot& a, const Load::Slot& b) { return a.seconds < b.seconds; });
 }
 
 Load::Promise promise_of(const Generation& generation, bool runs, const Load& load, const StepTime& time,
@@ -121,13 +116,13 @@ Load::Promise promise_of(const Generation& generation, bool runs, const Load& lo
   if (runs) return promise;
   promise.start = generation.start();
   promise.wait = 0;
+  promise.pages = PagedCache::pages_for(generation.most_cached());
   return promise;
 }
 
 Verdict judge(const Load& load, const Generation& generation, const StepTime& time, int prompt_piece,
               TimePoint now) {
-  return judge(load, promise_of(generation, false, load, time, prompt_piece),
-               PagedCache::pages_for(generation.most_cached()), time, now);
+  return judge(load, promise_of(generation, false, load, time, prompt_piece), time, now);
 }
 
 void owe(Load& load, const Generation& generation, bool runs, const StepTime& time, int prompt_piece) {
@@ -137,7 +132,6 @@ void owe(Load& load, const Generation& generation, bool runs, const StepTime& ti
     return;
   }
   load.add(promise_of(generation, runs, load, time, prompt_piece));
-  if (!runs) load.free_pages -= PagedCache::pages_for(generation.most_cached());
 }
 
 /// Prompts of several lengths, then steps of one stream, of some and of all, again and again.

@@ -86,6 +86,81 @@ TEST(Deadline, ABusyEngineSaysWhenToComeAgain) {
   for (const auto& sink : kept) EXPECT_EQ(sink->wait().on_time, true);
 }
 
+/// A request that thinks for ever, with a deadline just far enough for it alone.
+GenerateRequest tight(const Bench& bench) {
+  return ask(bench, 10, 20, 0.075);
+}
+
+TEST(Deadline, WhoCanWaitStartsAfterThoseThatCantBearIt) {
+  const auto bench = make_bench();
+  const auto first = bench->add_promised(tight(*bench));
+  ASSERT_TRUE(first);
+  bench->step();
+  // A long prompt: beside it the first one's promise would break.
+  const auto second = bench->add_promised(ask(*bench, 300, 20, 0.5));
+  ASSERT_TRUE(second);
+  EXPECT_GT(bench->verdict.start, bench->now);
+  while (!first->finished()) {
+    EXPECT_EQ(bench->scheduler.running(), 1);
+    bench->step();
+  }
+  bench->step();
+  EXPECT_EQ(bench->scheduler.running(), 1) << "it doesn't wait longer than for them";
+  EXPECT_EQ(bench->scheduler.waiting(), 0);
+  bench->run_all();
+  EXPECT_EQ(first->wait().on_time, true);
+  EXPECT_EQ(second->wait().on_time, true);
+  EXPECT_GT(second->wait().usage.reasoning_tokens, 20);
+}
+
+TEST(Deadline, WhoCantWaitForThemIsRefused) {
+  const auto bench = make_bench();
+  ASSERT_TRUE(bench->add_promised(tight(*bench)));
+  bench->step();
+  EXPECT_FALSE(bench->add_promised(ask(*bench, 300, 20, 0.15)));
+  EXPECT_GT(bench->verdict.retry_s, 0);
+  bench->run_all();
+  EXPECT_TRUE(bench->add_promised(ask(*bench, 300, 20, 0.15)));
+  bench->run_all();
+}
+
+TEST(Deadline, WhoWaitsKeepsItsPlaceBesideThoseWhoPassIt) {
+  const auto bench = make_bench(2);
+  const auto first = bench->add_promised(tight(*bench));
+  bench->step();
+  const auto second = bench->add_promised(ask(*bench, 300, 20, 0.4));
+  ASSERT_TRUE(first && second);
+  // There are two places: this one would have to give its own up in the middle.
+  const auto third = bench->add_promised(ask(*bench, 10, 100, 2));
+  ASSERT_TRUE(third);
+  const auto nobody = [&] {
+    GenerateRequest request = ask(*bench, 10, 20, 1);
+    request.deadline.reset();
+    request.max_tokens = 500;
+    return bench->add(request);
+  }();
+  bench->run_all();
+  for (const auto& sink : {first, second, third}) EXPECT_EQ(sink->wait().on_time, true);
+  EXPECT_EQ(nobody->wait().usage.completion_tokens, 500);
+}
+
+TEST(Deadline, TheMostUrgentOfThoseThatWaitStartsFirst) {
+  const auto bench = make_bench(1);
+  const auto running = bench->add_promised(ask(*bench, 10, 20, 0.1));
+  bench->step();
+  const auto patient = bench->add_promised(ask(*bench, 10, 20, 2));
+  const auto urgent = bench->add_promised(ask(*bench, 10, 20, 0.3));
+  ASSERT_TRUE(running);
+  ASSERT_TRUE(patient);
+  ASSERT_TRUE(urgent) << bench->verdict.needed_s;
+  while (!urgent->finished()) {
+    EXPECT_FALSE(patient->finished());
+    bench->step();
+  }
+  bench->run_all();
+  for (const auto& sink : {running, urgent, patient}) EXPECT_EQ(sink->wait().on_time, true);
+}
+
 TEST(Deadline, WhoWasPromisedNothingBreaksNoPromise) {
   const auto bench = make_bench(4);
   const auto promised = bench->add_promised(ask(*bench, 40, 30, 0.3));

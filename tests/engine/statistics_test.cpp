@@ -91,8 +91,9 @@ TEST(EngineStatistics, DeadlinesEndInOneWayEach) {
   Bench bench({.parallel = 1, .prompt_piece = 16, .context = 128, .pages = 0}, thinks_and_answers(6));
   bench.take_time(0.001, 0);
   bench.scheduler.calibrate(1);
-  bench.add(with_deadline(bench, 10), true);       // kept
-  bench.add(with_deadline(bench, 0.015), true);    // promised without asking: no place before its end
+  bench.add(with_deadline(bench, 10), true);  // kept
+  bench.step();
+  bench.add(with_deadline(bench, 0.006), true);    // promised without asking: no place before its end
   bench.add(with_deadline(bench, 10), false);      // not promised, but on time
   bench.add(with_deadline(bench, 0.0001), false);  // neither
   const auto left = bench.add(with_deadline(bench, 20), true);
