@@ -75,7 +75,7 @@ struct Server::Impl {
         guard(options, are_loopback(endpoints)),
         acceptor(listen_where_allowed(io, endpoints, options)),
         endpoint(acceptor.local_endpoint()),
-        mailbox(std::make_shared<Mailbox>([this] { asio::post(io, [box = mailbox] { box->run(); }); })),
+        mailbox(make_mailbox(io)),
         service(engine, options, mailbox, guard) {
     hub.on_closed = [this](const Address& peer) { on_closed(peer); };
     if (options.grpc_port) open_grpc(engine);

@@ -132,8 +132,7 @@ class Session {
   asio::executor_work_guard<asio::io_context::executor_type> work_ = asio::make_work_guard(io_);
   const ServeOptions& options_;
   Guard& guard_;
-  std::shared_ptr<Mailbox> mailbox_ =
-      std::make_shared<Mailbox>([this] { asio::post(io_, [box = mailbox_] { box->run(); }); });
+  std::shared_ptr<Mailbox> mailbox_ = make_mailbox(io_);
   Service service_{engine(), options_, mailbox_, guard_};
   Hub hub_{io_, options_, service_, [](const Address&) {}, false, 0, {}};
   std::weak_ptr<Connection> gone_;

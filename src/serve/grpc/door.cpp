@@ -68,7 +68,7 @@ struct GrpcDoor::Impl {
       : options(given),
         acceptor(listen_on(io, options.host, options.grpc_port.value_or(0))),
         port(acceptor.local_endpoint().port()),
-        mailbox(std::make_shared<Mailbox>([this] { asio::post(io, [box = mailbox] { box->run(); }); })),
+        mailbox(make_mailbox(io)),
         hub{engine,
             options,
             guard,
