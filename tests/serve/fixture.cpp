@@ -263,6 +263,21 @@ std::vector<Json> stream(const TestServer& server, const std::string& path, Json
   return parsed;
 }
 
+void leave_in_the_middle(TestServer& server) {
+  server.gate().close();
+  {
+    Client client(server.port());
+    Json body = ask("long");
+    body["stream"] = true;
+    client.post("/v1/chat/completions", body.dump());
+    client.response_head();
+    server.gate().grant(3);
+    ASSERT_TRUE(client.event());
+  }
+  std::this_thread::sleep_for(300ms);
+  server.gate().open();
+}
+
 Json ask(const std::string& text) {
   return {{"messages", Json::array({{{"role", "user"}, {"content", text}}})}};
 }

@@ -137,18 +137,7 @@ TEST(Metrics, TheTimeToTheFirstTokenCountsFromTheFirstByte) {
 
 TEST(Metrics, AClientThatLeavesIsAnAbort) {
   TestServer server;
-  server.gate().close();
-  {
-    Client client(server.port());
-    Json body = ask("long");
-    body["stream"] = true;
-    client.post("/v1/chat/completions", body.dump());
-    client.response_head();
-    server.gate().grant(3);
-    ASSERT_TRUE(client.event());
-  }
-  std::this_thread::sleep_for(300ms);  // for the server to notice before the model goes on
-  server.gate().open();
+  leave_in_the_middle(server);
   ASSERT_TRUE(server.idle());
   const auto end = Clock::now() + 20s;
   const std::string aborted = key("vllm:request_success_total", "finished_reason=\"abort\"");

@@ -156,18 +156,7 @@ TEST(RequestLog, WhatFailsIsToldAndWhatOnlyLooksIsNot) {
 TEST(RequestLog, AClientThatLeavesIsToldWithTheEnginesCount) {
   Pipe pipe;
   TestServer server(logging(pipe));
-  server.gate().close();
-  {
-    Client client(server.port());
-    Json body = ask("long");
-    body["stream"] = true;
-    client.post("/v1/chat/completions", body.dump());
-    client.response_head();
-    server.gate().grant(3);
-    ASSERT_TRUE(client.event());
-  }
-  std::this_thread::sleep_for(300ms);  // for the server to notice before the model goes on
-  server.gate().open();
+  leave_in_the_middle(server);
   Json line = pipe.json();
   EXPECT_EQ(line["client_closed"], true);
   EXPECT_EQ(line["finish_reason"], "abort");
