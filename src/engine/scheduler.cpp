@@ -8,11 +8,6 @@
 #include "base/checked.h"
 
 namespace tern {
-namespace {
-
-constexpr double kLastPart = 0.25;  // of an answer's reserve: then it looks for an end
-
-}  // namespace
 
 Scheduler::Scheduler(Model& model, const Limits& limits)
     : model_(model), limits_(limits), cache_(limits.cache), prefixes_(cache_) {
@@ -34,7 +29,7 @@ void Scheduler::Batch::clear() {
 void Scheduler::step() {
   const TimePoint began = limits_.clock();
   admit();
-  close_in_time();
+  mind_deadlines();
   schedule_streams();
   schedule_prompts();
   if (!streams_.turns.empty() || !prompts_.turns.empty()) ++steps_;
@@ -48,16 +43,6 @@ void Scheduler::step() {
   }
   if (run_prompts(began)) finish(prompts_);
   release_ended();
-}
-
-/// A promise that was broken before it had a place must not hold up the others any longer.
-void Scheduler::drop_broken() {
-  while (!waiting_.empty() && waiting_.front()->promised() &&
-         limits_.clock() >= waiting_.front()->deadline()->at) {
-    statistics_.ended(waiting_.front()->finish(FinishReason::length));
-    ++statistics_.expired;
-    waiting_.pop_front();
-  }
 }
 
 /// In the order they wait: who doesn't fit yet waits, and all behind with it. One whose time to start has not
@@ -80,18 +65,6 @@ void Scheduler::admit() {
   }
 }
 
-/// Whether those that can't bear its company are not over yet.
-bool Scheduler::must_wait(const Generation& generation) const {
-  if (limits_.clock() >= generation.start()) return false;
-  const auto comes_first = [&](const Generation* other) {
-    return other && other != &generation && other->promised() && other->deadline()->at <= generation.start();
-  };
-  return std::any_of(running_.begin(), running_.end(),
-                     [&](const auto& request) { return comes_first(request->generation.get()); }) ||
-         std::any_of(waiting_.begin(), waiting_.end(),
-                     [&](const auto& each) { return comes_first(each.get()); });
-}
-
 void Scheduler::start(std::unique_ptr<Generation> generation) {
   statistics_.prefix_query_tokens += generation->prompt_left();
   generation->admit();
@@ -112,32 +85,6 @@ int Scheduler::pages_to_come(const Running& request) const {
   if (!request.generation) return 0;
   return PagedCache::pages_for(request.generation->most_cached()) -
          static_cast<int>(cache_.pages(request.sequence).size());
-}
-
-/// Closes the thinking of those whose deadline leaves no more than closing, answer and one step; and lets
-/// answers that use their reserve up end where they can.
-void Scheduler::close_in_time() {
-  const auto has_deadline = [](const auto& request) {
-    return request->generation && request->generation->deadline();
-  };
-  if (std::none_of(running_.begin(), running_.end(), has_deadline)) return;
-  const Load owed = load(false);
-  const StepTime time = step_time();
-  const double step = time.seconds(time.streams(std::max(1, owed.all.requests), owed.all.keys));
-  const TimePoint now = limits_.clock();
-  for (const auto& request : running_) {
-    if (!has_deadline(request)) continue;
-    Generation& generation = *request->generation;
-    const double left = seconds_between(now, generation.deadline()->at);
-    if (generation.may_think()) {
-      Load::Promise promise = promise_of(generation, true, owed, time, limits_.prompt_piece);
-      promise.steps += 1;  // the one that is about to run
-      if (left <= owed.needed(promise, time, now)) generation.close_thinking();
-    } else if (generation.promised() &&
-               left <= time.p99(generation.reserve(owed.answer_tokens) * kLastPart * step)) {
-      generation.wind_down();
-    }
-  }
 }
 
 void Scheduler::schedule_streams() {

@@ -130,7 +130,8 @@ class Scheduler {
   std::vector<Running*> prompts_in_order() const;
   void reuse_prefix(Running& request);
   void learn_prefix(const Running& request);
-  void close_in_time();
+  void mind_deadlines();
+  void end_in_time(Generation& generation, const Load& owed, const StepTime& time) const;
   void run_streams();
   bool run_prompts(TimePoint step_began);
   bool take_further(double seconds, TimePoint began);

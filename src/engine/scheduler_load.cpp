@@ -13,25 +13,6 @@ constexpr double kFewAnswers = 20;  // that many don't show the longest of a hun
 
 }  // namespace
 
-/// Whether a promised request waits for its prompt.
-bool Scheduler::prompts_are_urgent() const {
-  return std::any_of(running_.begin(), running_.end(), [](const auto& request) {
-    return request->generation && request->generation->promised() && request->generation->in_prompt();
-  });
-}
-
-/// Seconds that the promises leave for other things, beside `more` streams without a promise.
-double Scheduler::slack(int more) const {
-  const Load owed = load(false);
-  if (owed.promises.empty()) return std::numeric_limits<double>::infinity();
-  const StepTime time = step_time();
-  const TimePoint now = limits_.clock();
-  double least = std::numeric_limits<double>::infinity();
-  for (const Load::Promise& promise : owed.promises)
-    least = std::min(least, seconds_between(now, promise.deadline) - owed.needed(promise, time, now, more));
-  return least;
-}
-
 StepTime Scheduler::step_time() const {
   return StepTime(pace_.forecast(), model_.shape().experts, model_.shape().experts_used);
 }

@@ -14,15 +14,15 @@ std::shared_ptr<Mailbox> make_mailbox(asio::io_context& io) {
     if (const auto box = self->lock()) box->run();
   };
   const auto timer = std::make_shared<asio::steady_timer>(io);
-  auto box = std::make_shared<Mailbox>(Mailbox::Hooks{
-      [&io, run] { asio::post(io, run); },
-      [timer, run] {
-        timer->expires_after(Mailbox::kGather);
-        timer->async_wait([run](const boost::system::error_code& error) {
-          if (!error) run();
-        });
-      },
-      Clock::now});
+  auto box = std::make_shared<Mailbox>(Mailbox::Hooks{[&io, run] { asio::post(io, run); },
+                                                      [timer, run] {
+                                                        timer->expires_after(Mailbox::kGather);
+                                                        timer->async_wait(
+                                                            [run](const boost::system::error_code& error) {
+                                                              if (!error) run();
+                                                            });
+                                                      },
+                                                      Clock::now});
   *self = box;
   return box;
 }

@@ -141,8 +141,8 @@ Response post(const TestServer& server, const std::string& path, std::string_vie
 Response chat(const TestServer& server, const Json& body);
 /// A stream's events but "[DONE]", which must be the last.
 std::vector<Json> stream(const TestServer& server, const std::string& path, Json body);
-/// A client that leaves after the first events of an answer without end; the server has noticed when the model
-/// goes on.
+/// A client that leaves after the first events of an answer without end; the server has noticed when the
+/// model goes on.
 void leave_in_the_middle(TestServer& server);
 /// {"messages": [{user, text}]}
 Json ask(const std::string& text);
