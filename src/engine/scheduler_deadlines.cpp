@@ -65,8 +65,8 @@ void Scheduler::mind_deadlines() {
   }
 }
 
-/// Closes the thinking where its deadline leaves no more than closing, answer and one step; and lets an answer
-/// that uses its reserve up end where it can.
+/// Closes the thinking where its deadline leaves no more than closing, answer and one step; and lets an
+/// answer that uses its reserve up end where it can.
 void Scheduler::end_in_time(Generation& generation, const Load& owed, const StepTime& time) const {
   const TimePoint now = limits_.clock();
   const double left = seconds_between(now, generation.deadline()->at);
