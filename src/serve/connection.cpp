@@ -59,13 +59,15 @@ std::string usable_id(std::string_view id) {
 }  // namespace
 
 Connection::Connection(asio::ip::tcp::socket socket, const Address& peer, Hub& hub)
-    : socket_(std::move(socket)), timer_(hub.io), peer_(peer), hub_(hub) {}
+    : socket_(std::move(socket)), timer_(hub.io), peer_(peer), hub_(hub) {
+  error_code ignored;
+  socket_.non_blocking(true, ignored);  // also of who is turned away: no peer may hold the I/O thread
+}
 
 void Connection::start() {
   error_code ignored;
   socket_.set_option(asio::ip::tcp::no_delay(true), ignored);
   socket_.set_option(asio::socket_base::send_buffer_size(hub_.options.socket_buffer), ignored);
-  socket_.non_blocking(true, ignored);
   notice_dead_peers(socket_.native_handle(), hub_.options.write_timeout);
   set_deadline(started_ + (hub_.draining ? hub_.options.linger : hub_.options.header_timeout));
   read();
@@ -112,14 +114,15 @@ void Connection::read() {
   const bool full = inbox_.size() >= hub_.options.header_limit && state_ != State::receiving;
   if (reading_ || ended_ || full || state_ == State::closed) return;
   reading_ = true;
-  socket_.async_read_some(asio::buffer(piece_), [self = shared_from_this()](error_code error, size_t size) {
-    self->on_read(error, size);
-  });
+  socket_.async_wait(asio::ip::tcp::socket::wait_read,
+                     [self = shared_from_this()](error_code error) { self->on_readable(error); });
 }
 
-void Connection::on_read(error_code error, size_t size) {
+void Connection::on_readable(error_code error) {
   reading_ = false;
   if (state_ == State::closed) return;
+  const size_t size = error ? 0 : socket_.read_some(asio::buffer(hub_.piece), error);
+  if (error == asio::error::would_block) return read();
   if (error) {
     ended_ = true;
     // A plain reply that is on its way may still be read; everything else has lost its reader.
@@ -128,7 +131,7 @@ void Connection::on_read(error_code error, size_t size) {
     keep_alive_ = false;
     return;
   }
-  if (state_ != State::lingering) inbox_.append(piece_.data(), size);
+  if (state_ != State::lingering) inbox_.append(hub_.piece.data(), size);
   parse();
   read();
 }

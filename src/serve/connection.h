@@ -34,6 +34,9 @@ struct Hub {
   std::unordered_set<std::shared_ptr<Connection>> connections;
   std::vector<std::shared_ptr<Connection>>
       to_flush;  ///< that have something to write at the end of this turn
+  /// Where any socket's bytes land until its connection has taken them. One for all: most connections wait,
+  /// and a buffer each would be most of their memory.
+  std::array<char, 16 << 10> piece{};
 };
 
 /// Lives on the I/O thread. Always reads, also while it answers, so that a client that leaves is noticed at
@@ -65,7 +68,7 @@ class Connection : public Outlet, public std::enable_shared_from_this<Connection
   using Parser = boost::beast::http::request_parser<boost::beast::http::string_body>;
 
   void read();
-  void on_read(boost::system::error_code error, size_t size);
+  void on_readable(boost::system::error_code error);
   void parse();
   void begin_request();
   bool parse_head();
@@ -104,7 +107,6 @@ class Connection : public Outlet, public std::enable_shared_from_this<Connection
   TimePoint head_at_;  ///< when the head was whole
   bool fresh_ = true;  ///< no request yet: the time to send its head counts from the accept
 
-  std::array<char, 16 << 10> piece_;      ///< where the socket's bytes land
   std::string inbox_;                     ///< bytes read and not parsed yet
   bool reading_ = false, ended_ = false;  ///< ended: the client has closed its sending side
   std::optional<Parser> parser_;

@@ -1,6 +1,7 @@
 // Clients that mean harm or have bad luck, many at once: whoever behaves is served all the same, and nothing
 // of the others stays.
 #include <fcntl.h>
+#include <malloc.h>
 #include <sys/resource.h>
 #include <sys/wait.h>
 #include <unistd.h>
@@ -210,6 +211,29 @@ TEST(Hostile, WhereAllConnectionsAreTakenTheIdleOneGivesItsPlace) {
   server.gate().open();
   EXPECT_EQ(busy.events().back(), "[DONE]");
   EXPECT_EQ(third.events().back(), "[DONE]");
+}
+
+/// Bytes of the heap in use; 0 where a sanitizer has replaced it.
+size_t heap_in_use() {
+  return mallinfo2().uordblks;
+}
+
+TEST(Hostile, ConnectionsThatWaitCostLittleMemory) {
+  constexpr size_t kClients = 200, kBytesEach = 4 << 10;
+  if (heap_in_use() == 0) GTEST_SKIP() << "not glibc's heap";
+  TestServer server;
+  const auto idle_client = [&] {
+    Client client(server.port());
+    client.get("/health");
+    EXPECT_EQ(client.response().status, 200);
+    return client;
+  };
+  std::vector<Client> clients;
+  clients.reserve(kClients + 1);
+  clients.push_back(idle_client());  // what the first request sets up isn't counted
+  const size_t before = heap_in_use();
+  for (size_t i = 0; i < kClients; ++i) clients.push_back(idle_client());
+  EXPECT_LE(heap_in_use(), before + kClients * kBytesEach);
 }
 
 /// A server in a process of its own, which gets few file descriptors once it runs.
