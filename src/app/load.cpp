@@ -29,8 +29,7 @@ struct LoadArguments {
   bool search = false, completions = false, think = false, no_think = false, no_keep_alive = false,
        json = false;
   bool find_capacity = false;
-  double capacity = 0;
-  std::vector<double> multiples, bursts = {1};
+  load::SweepPlan sweep;
 };
 
 /// "300" or "50:1000": milliseconds.
@@ -110,24 +109,22 @@ class Bars {
 struct Results {
   std::optional<load::LoadReport> report;
   std::optional<load::Capacity> capacity;
-  std::vector<load::SweepCell> cells;
+  std::optional<load::Sweep> sweep;
 };
 
 Results measure(LoadArguments& arguments) {
   Results results;
   Bars bars;
   const load::OnProgress progress = bars.progress();
-  if (arguments.find_capacity || (!arguments.multiples.empty() && arguments.capacity == 0)) {
+  const bool sweeps = !arguments.sweep.multiples.empty();
+  if (arguments.find_capacity || (sweeps && arguments.sweep.answers_s == 0)) {
     const auto begin = [&](int concurrency) { bars.begin(fmt::format("capacity, {} at once", concurrency)); };
     results.capacity = load::find_capacity(arguments.load, arguments.most_concurrency, begin, progress);
   }
-  if (!arguments.multiples.empty()) {
-    const double answers_s = results.capacity ? results.capacity->answers_s : arguments.capacity;
-    const auto begin = [&](const load::SweepCell& cell) {
-      bars.begin(fmt::format("load {}, burstiness {}", cell.multiple, cell.burstiness));
-    };
-    results.cells =
-        load::sweep(arguments.load, answers_s, arguments.multiples, arguments.bursts, begin, progress);
+  if (sweeps) {
+    arguments.sweep.capacity = results.capacity;
+    const auto begin = [&](const std::string& label) { bars.begin(label); };
+    results.sweep = load::sweep(arguments.load, arguments.sweep, begin, progress);
   } else if (!results.capacity) {
     bars.begin("load");
     results.report = load::run_load(arguments.load, progress);
@@ -140,12 +137,15 @@ void print(const Results& results, bool json) {
   if (json) {
     nlohmann::ordered_json out = results.report ? to_json(*results.report) : nlohmann::ordered_json::object();
     if (results.capacity) out["capacity"] = to_json(*results.capacity);
-    if (!results.cells.empty()) out["cells"] = to_json(results.cells);
+    if (results.sweep) {
+      out["rounds"] = results.sweep->answers_s.size();
+      out["cells"] = to_json(*results.sweep);
+    }
     return fmt::print("{}\n", out.dump(2, ' ', false, nlohmann::ordered_json::error_handler_t::replace));
   }
   if (results.capacity) fmt::print("{}", to_text(*results.capacity));
-  if (results.capacity && !results.cells.empty()) fmt::print("\n");
-  if (!results.cells.empty()) fmt::print("{}", to_text(results.cells));
+  if (results.capacity && results.sweep) fmt::print("\n");
+  if (results.sweep) fmt::print("{}", to_text(*results.sweep));
   if (results.report) fmt::print("{}", to_text(*results.report));
 }
 
@@ -157,7 +157,10 @@ void check(const Results& results) {
   if (results.capacity) {
     for (const load::CapacityStep& step : results.capacity->steps) reports.push_back(&step.report);
   }
-  for (const load::SweepCell& cell : results.cells) reports.push_back(&cell.report);
+  if (results.sweep) {
+    for (const load::LoadReport& report : results.sweep->remeasured) reports.push_back(&report);
+    for (const load::SweepCell& cell : results.sweep->cells) reports.push_back(&cell.report);
+  }
   uint64_t failed = 0, done = 0;
   std::string why;
   for (const load::LoadReport* report : reports) {
@@ -175,8 +178,9 @@ void run_command(LoadArguments& arguments) {
   if (!arguments.plot.empty()) plot.emplace(arguments.plot);  // a bad path fails before the load
   const Results results = measure(arguments);
   if (plot) {
-    plot->write(results.report ? load::plot_svg(*results.report, arguments.load.server.url)
-                               : load::plot_svg(results.cells, arguments.load.server.url));
+    plot->write(results.report
+                    ? load::plot_svg(*results.report, arguments.load.server.url)
+                    : load::plot_svg(results.sweep.value_or(load::Sweep{}).cells, arguments.load.server.url));
     plot->commit();
   }
   print(results, arguments.json);
@@ -220,19 +224,26 @@ void add_arrivals(CLI::App& command, LoadArguments& arguments) {
       ->capture_default_str();
   auto* multiples =
       command
-          .add_option("--sweep", arguments.multiples,
+          .add_option("--sweep", arguments.sweep.multiples,
                       "Open loops at these multiples of the capacity, for every --burst: 0.5,1,1.5,3")
           ->delimiter(',')
           ->check(CLI::Range(0.001, 1000.0));
-  command.add_option("--burst", arguments.bursts, "Burstinesses of a sweep: 1,0.5,0.25")
+  command.add_option("--burst", arguments.sweep.burstiness, "Burstinesses of a sweep: 1,0.5,0.25")
       ->delimiter(',')
       ->check(CLI::Range(0.01, 1e6))
       ->needs(multiples);
   command
-      .add_option("--capacity", arguments.capacity,
+      .add_option("--capacity", arguments.sweep.answers_s,
                   "Answers a second that --sweep multiplies (default: found as by --find-capacity)")
       ->check(CLI::Range(1e-3, 1e6))
       ->needs(multiples);
+  command
+      .add_option("--rounds", arguments.sweep.rounds,
+                  "How often all loads of a sweep are run, each one's results added up; a capacity that was "
+                  "found is measured again before each, and the rates follow it")
+      ->check(CLI::Range(1, 1000))
+      ->needs(multiples)
+      ->capture_default_str();
   rate->excludes(concurrency)->excludes(trace)->excludes(capacity)->excludes(multiples);
   trace->excludes(concurrency)->excludes(capacity)->excludes(multiples);
   command
@@ -254,7 +265,8 @@ void add_arrivals(CLI::App& command, LoadArguments& arguments) {
 
 void add_requests(CLI::App& command, LoadArguments& arguments) {
   load::RequestOptions& request = arguments.load.request;
-  command.add_flag("--completions", arguments.completions, "Ask /completions instead of /chat/completions");
+  command.add_flag("--completions", arguments.completions,
+                   "Ask /completions instead of /chat/completions; over gRPC raw text");
   auto* prompts =
       command.add_option("--prompts", arguments.prompts, "A file with a prompt in each line, asked in turn")
           ->check(CLI::ExistingFile);
@@ -269,8 +281,10 @@ void add_requests(CLI::App& command, LoadArguments& arguments) {
   command.add_option("--max-tokens", request.max_tokens, "Tokens of a reply at most (default: the server's)")
       ->check(CLI::Range(1, 1'000'000));
   command
-      .add_option("--deadline", arguments.deadline,
-                  "Milliseconds sent as deadline_ms, or a range from which each request draws: 50:1000")
+      .add_option(
+          "--deadline", arguments.deadline,
+          "Milliseconds sent as deadline_ms, or a range from which each request draws: 50:1000; over gRPC "
+          "the call's own deadline")
       ->check(readable_by(parse_deadline));
   command.add_option("--late", request.late, "What tern does where the deadline can't be promised")
       ->check(CLI::IsMember({"refuse", "no_think", "best_effort"}));
@@ -283,15 +297,19 @@ void add_requests(CLI::App& command, LoadArguments& arguments) {
       ->check(CLI::Range(0.0, 2.0));
   command.add_option("--sampling-seed", request.sampling_seed, "seed of every request (default: none)");
   command.add_option("--model", request.model, "The model's name (default: the first of the server's list)");
-  command.add_option("--extra", arguments.extra, "A JSON object merged into every request's body")
+  command
+      .add_option("--extra", arguments.extra,
+                  "A JSON object merged into every request's body; over gRPC only fields that it has")
       ->check(readable_by(parse_extra));
 }
 
 void add_server(CLI::App& command, LoadArguments& arguments) {
   load::ServerOptions& server = arguments.load.server;
   command
-      .add_option("URL", server.url,
-                  "The server: http://HOST:PORT, or with the path before /chat/completions")
+      .add_option(
+          "URL", server.url,
+          "The server: http://HOST:PORT, or with the path before /chat/completions; grpc://HOST:PORT for "
+          "tern's own gRPC API")
       ->required();
   command.add_option("--api-key", server.api_key,
                      "Sent as `Authorization: Bearer` (default: the environment's TERN_API_KEY)");
@@ -304,7 +322,8 @@ void add_server(CLI::App& command, LoadArguments& arguments) {
 }  // namespace
 
 void add_load(CLI::App& app) {
-  CLI::App* command = app.add_subcommand("load", "Measure how a server of the OpenAI API does under load");
+  CLI::App* command = app.add_subcommand(
+      "load", "Measure how a server of the OpenAI API, or of tern's gRPC API, does under load");
   auto arguments = std::make_shared<LoadArguments>();
   add_server(*command, *arguments);
   add_arrivals(*command, *arguments);
@@ -317,9 +336,10 @@ void add_load(CLI::App& app) {
   tern load http://127.0.0.1:8080 --find-capacity --duration 3 --warmup 1
   tern load http://127.0.0.1:8080 --sweep 0.5,1,1.5,3 --burst 1,0.5,0.25 --deadline 50:1000
   tern load http://127.0.0.1:8080 --completions --prompt-words 100 --max-tokens 64 --concurrency 8
+  tern load grpc://127.0.0.1:9090 --rate 50 --deadline 50:1000
 
 On time is a complete answer (finish_reason stop) whose last byte came by the deadline, by this client's clock, counted
-from when the request was due. Refused is 429 or 503. Quantiles are within 0.4% (a histogram of 128 buckets an octave).
+from when the request was due. Refused is 429 or 503, over gRPC RESOURCE_EXHAUSTED or UNAVAILABLE. Quantiles are within 0.4% (a histogram of 128 buckets an octave).
 Exit codes: 0 measured, 1 a request failed or none was answered, 2 wrong usage, 3 a file that can't be read.)");
   command->callback([arguments] { run_command(*arguments); });
 }

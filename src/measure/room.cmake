@@ -1,3 +1,4 @@
-# Of load/, http_transport.h and transport.h alone show Boost; nobody outside of the room includes them.
+# Of load/, only transport.h, url.h and the transports' headers show Boost or gRPC; nobody outside of the room includes
+# them.
 include(boost)
-target_link_libraries(tern_measure PRIVATE tern::boost)
+target_link_libraries(tern_measure PRIVATE tern::boost tern::proto)

@@ -2,5 +2,6 @@
 target_sources(test_measure PRIVATE
   ${CMAKE_SOURCE_DIR}/tests/model/tiny_file.cpp
   ${CMAKE_SOURCE_DIR}/tests/model/tiny_checkpoint.cpp
-  ${CMAKE_SOURCE_DIR}/tests/serve/fixture.cpp)
+  ${CMAKE_SOURCE_DIR}/tests/serve/fixture.cpp
+  ${CMAKE_SOURCE_DIR}/tests/serve/grpc_fixture.cpp)
 target_link_libraries(test_measure PRIVATE tern::serve)

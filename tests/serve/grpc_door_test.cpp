@@ -39,7 +39,9 @@ TEST(GrpcHealth, ServesUntilItDrains) {
   grpc.server.server().stop();
   std::this_thread::sleep_for(200ms);  // for it to begin
   EXPECT_EQ(health(channel), 2);
-  EXPECT_EQ(say(*grpc.stub, asked("late")).status.error_code(), grpc::StatusCode::UNAVAILABLE);
+  const Said late = say(*grpc.stub, asked("late"));
+  EXPECT_EQ(late.status.error_code(), grpc::StatusCode::UNAVAILABLE);
+  EXPECT_EQ(late.trailer("tern-error-code"), "shutting_down");
   grpc.server.gate().open();
   const Said said = running.rest();
   EXPECT_TRUE(said.status.ok()) << said.status.error_message();

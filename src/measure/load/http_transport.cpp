@@ -1,7 +1,6 @@
 #include "measure/load/http_transport.h"
 
 #include <algorithm>
-#include <charconv>
 
 #include <boost/asio/buffer.hpp>
 #include <boost/asio/write.hpp>
@@ -32,33 +31,6 @@ class KeepEnd : public CallObserver {
 };
 
 }  // namespace
-
-HttpUrl parse_http_url(const std::string& url) {
-  constexpr std::string_view kScheme = "http://";
-  const auto wrong = [&] { fail(ErrorKind::bad_input, "\"{}\": expected http://HOST[:PORT][/PATH]", url); };
-  if (url.starts_with("https://"))
-    fail(ErrorKind::unsupported, "\"{}\": TLS is not spoken here; measure the server behind its proxy", url);
-  if (!url.starts_with(kScheme)) wrong();
-  if (url.find_first_of(" \t\r\n?#@") != std::string::npos) wrong();
-  const std::string rest = url.substr(kScheme.size());
-  const size_t slash = std::min(rest.find('/'), rest.size());
-  const std::string authority = rest.substr(0, slash);
-  HttpUrl parts{authority, "80", rest.substr(slash)};
-  const size_t bracket = authority.find(']');  // of an IPv6 address
-  const size_t colon = authority.find(':', bracket == std::string::npos ? 0 : bracket);
-  if (colon != std::string::npos) {
-    parts.host = authority.substr(0, colon);
-    parts.port = authority.substr(colon + 1);
-    uint16_t port = 0;
-    const char* const end = parts.port.data() + parts.port.size();
-    const auto [at, error] = std::from_chars(parts.port.data(), end, port);
-    if (error != std::errc{} || at != end || port == 0) wrong();
-  }
-  if (parts.host.empty()) wrong();
-  while (parts.path.ends_with('/')) parts.path.pop_back();
-  if (parts.path.empty()) parts.path = "/v1";
-  return parts;
-}
 
 /// One socket, one call at a time.
 class HttpTransport::Connection : public std::enable_shared_from_this<Connection> {
@@ -266,14 +238,11 @@ void HttpTransport::Connection::end_call(Outcome outcome, const std::string& why
 // ---- The transport
 
 HttpTransport::HttpTransport(asio::io_context& io, const ServerOptions& options)
-    : io_(io), options_(options), url_(parse_http_url(options.url)), watch_(io) {
-  std::string host = url_.host;
-  if (host.starts_with('[') && host.ends_with(']')) host = host.substr(1, host.size() - 2);
-  error_code error;
-  const auto found = tcp::resolver(io).resolve(host, url_.port, error);
-  if (error) fail(ErrorKind::io, "can't find host \"{}\": {}", host, error.message());
-  endpoint_ = found.begin()->endpoint();
-}
+    : io_(io),
+      options_(options),
+      url_(parse_url(options.url)),
+      endpoint_(resolve_host(io, url_)),
+      watch_(io) {}
 
 HttpTransport::~HttpTransport() {
   for (const auto& connection : idle_) connection->close();
@@ -345,10 +314,6 @@ std::string HttpTransport::first_model() {
   if (!json.contains(first) || !json[first].is_string())
     fail(ErrorKind::bad_input, "{}: expected a list of models; name one with --model", where);
   return json[first];
-}
-
-std::unique_ptr<Transport> make_transport(asio::io_context& io, const ServerOptions& options) {
-  return std::make_unique<HttpTransport>(io, options);
 }
 
 }  // namespace tern::load

@@ -14,15 +14,9 @@
 #include "measure/load/http_reader.h"
 #include "measure/load/sse_reader.h"
 #include "measure/load/transport.h"
+#include "measure/load/url.h"
 
 namespace tern::load {
-
-/// http://HOST[:PORT][/PATH], taken apart.
-struct HttpUrl {
-  std::string host, port, path;  ///< path without a slash at its end; /v1 where the URL has none
-};
-/// Throws Error{bad_input | unsupported}.
-HttpUrl parse_http_url(const std::string& url);
 
 class HttpTransport : public Transport {
  public:
@@ -41,7 +35,7 @@ class HttpTransport : public Transport {
 
   boost::asio::io_context& io_;
   ServerOptions options_;
-  HttpUrl url_;
+  ServerUrl url_;
   boost::asio::ip::tcp::endpoint endpoint_;
   boost::asio::steady_timer watch_;
   bool watching_ = false;

@@ -14,7 +14,7 @@
 namespace tern::load {
 
 struct ServerOptions {
-  std::string url;         ///< http://HOST[:PORT][/PATH]; without a path /v1
+  std::string url;         ///< http://HOST[:PORT][/PATH], without a path /v1; or grpc://HOST:PORT
   std::string api_key;     ///< sent as `Authorization: Bearer`, where there is one
   bool keep_alive = true;  ///< else each request has a connection of its own
   double timeout_s = 60;   ///< a call that takes longer has failed

@@ -1,6 +1,7 @@
 // What became of each request, and of all of them.
 #pragma once
 
+#include <cstddef>
 #include <cstdint>
 #include <map>
 #include <string>
@@ -27,6 +28,8 @@ struct Record {
   Fate fate = Fate::done;
 };
 
+constexpr size_t kMostRecords = 1'000'000;
+
 /// A measurement. Times are in seconds and count from when a request was due: in an open loop and a trace by
 /// the schedule, whether or not the client or the server kept up (no coordinated omission); in a closed loop
 /// from when the one before it ended.
@@ -44,13 +47,19 @@ struct LoadReport {
   uint64_t tokens_in_time = 0;                                   ///< those that came in the measured time
   uint64_t estimated = 0;  ///< done requests without a usage, whose events were counted as tokens
   uint64_t bytes = 0;      ///< received for done requests
-  double client_cpu_s = 0, client_wall_s = 0;
+  double client_cpu_s = 0, client_wall_s = 0;  ///< the CPU is of the whole process
 
   Histogram ttfb, ttft, ttfa;   ///< first byte, first token, first token of the answer; of done requests
   Histogram itl;                ///< between two events with text of one request
   Histogram e2e, refusal;       ///< until the end of what was done; until a refusal
   Histogram lag;                ///< from when a request was due to when this client sent it
   std::vector<Record> records;  ///< of the first million
+
+  /// Counts a failure's reason; those beyond 32 different ones as "other reasons".
+  void add_reason(const std::string& why, uint64_t count = 1);
+  /// Takes in another measurement, as if one had gone on where the other ended: counts, times and seconds are
+  /// summed, so rates are over the time of both. The records' times stay those of their own measurement.
+  void add(const LoadReport& other);
 
   uint64_t accepted() const { return sent - refused; }
   double on_time_share() const { return share(on_time, accepted()); }  ///< of accepted requests

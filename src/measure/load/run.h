@@ -15,9 +15,9 @@ struct LoadProgress {
 using OnProgress = std::function<void(const LoadProgress&)>;
 
 /// Sends what the options ask for and returns when the last answer came, or timed out. All of it on the
-/// calling thread. A refused request of a closed loop is followed by a pause: what the server asks for, at
-/// most a second, at least 10 ms; a failed one by 100 ms.
-/// Throws Error{bad_input} for options out of range, and what make_transport and first_model throw.
+/// calling thread; what gRPC brings is read on another. A refused request of a closed loop is followed by a
+/// pause: what the server asks for, at most a second, at least 10 ms; a failed one by 100 ms. Throws
+/// Error{bad_input} for options out of range, and what the transport throws.
 LoadReport run_load(const LoadOptions& options, const OnProgress& progress = {});
 
 }  // namespace tern::load

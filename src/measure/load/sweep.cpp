@@ -13,19 +13,53 @@ namespace {
 constexpr double kWorthwhile = 1.02;  // of the best so far; less is noise
 constexpr int kMostVainSteps = 2;
 
+/// Capacity is what the server answers when it may take its time.
+LoadReport closed_loop(LoadOptions options, int concurrency, const OnProgress& progress) {
+  options.rate = 0;
+  options.trace.clear();
+  options.request.deadline_ms.reset();
+  options.concurrency = concurrency;
+  return run_load(options, progress);
+}
+
+/// The capacity for a round, measured again where it may be.
+double capacity_for(Sweep& sweep, const LoadOptions& options, const SweepPlan& plan,
+                    const OnProgress& progress) {
+  if (!plan.capacity) return plan.answers_s;
+  if (sweep.answers_s.empty()) return plan.capacity->answers_s;
+  sweep.remeasured.push_back(closed_loop(options, plan.capacity->concurrency, progress));
+  return sweep.remeasured.back().complete_per_s();
+}
+
+/// For each burstiness, in the cells' order.
+std::string overload_text(const std::vector<SweepCell>& cells) {
+  std::string out;
+  std::vector<double> told;
+  for (const SweepCell& one : cells) {
+    if (std::find(told.begin(), told.end(), one.burstiness) != told.end()) continue;
+    told.push_back(one.burstiness);
+    const SweepCell* highest = &one;
+    double peak = 0;
+    for (const SweepCell& cell : cells) {
+      if (cell.burstiness != one.burstiness) continue;
+      if (cell.multiple > highest->multiple) highest = &cell;
+      peak = std::max(peak, cell.report.complete_per_s());
+    }
+    out += fmt::format("burstiness {}: complete answers/s at the highest load: {:.1f}% of the peak\n",
+                       one.burstiness, peak > 0 ? highest->report.complete_per_s() / peak * 100 : 0);
+  }
+  return out;
+}
+
 }  // namespace
 
 Capacity find_capacity(LoadOptions options, int most, const std::function<void(int)>& step,
                        const OnProgress& progress) {
-  options.rate = 0;
-  options.trace.clear();
-  options.request.deadline_ms.reset();
   Capacity capacity;
   int vain = 0;
   for (int concurrency = 1; concurrency <= most && vain < kMostVainSteps; concurrency *= 2) {
-    options.concurrency = concurrency;
     step(concurrency);
-    capacity.steps.push_back({concurrency, run_load(options, progress)});
+    capacity.steps.push_back({concurrency, closed_loop(options, concurrency, progress)});
     const double answers_s = capacity.steps.back().report.complete_per_s();
     vain = answers_s > capacity.answers_s * kWorthwhile ? 0 : vain + 1;
     if (answers_s <= capacity.answers_s) continue;
@@ -35,24 +69,29 @@ Capacity find_capacity(LoadOptions options, int most, const std::function<void(i
   return capacity;
 }
 
-std::vector<SweepCell> sweep(LoadOptions options, double answers_s, const std::vector<double>& multiples,
-                             const std::vector<double>& burstiness,
-                             const std::function<void(const SweepCell&)>& step, const OnProgress& progress) {
-  if (!(answers_s > 0)) fail(ErrorKind::bad_input, "a sweep needs a capacity above 0, found {}", answers_s);
+Sweep sweep(LoadOptions options, const SweepPlan& plan, const std::function<void(const std::string&)>& step,
+            const OnProgress& progress) {
   options.trace.clear();
-  std::vector<SweepCell> cells;
-  for (const double multiple : multiples) {
-    for (const double shape : burstiness) {
-      SweepCell cell{multiple, shape, multiple * answers_s, {}};
-      options.rate = cell.rate;
-      options.burstiness = shape;
-      step(cell);
-      cell.report = run_load(options, progress);
+  Sweep result;
+  for (const double multiple : plan.multiples) {
+    for (const double shape : plan.burstiness) result.cells.push_back({multiple, shape, 0, {}});
+  }
+  for (int round = 1; round <= plan.rounds; ++round) {
+    const std::string prefix = plan.rounds > 1 ? fmt::format("round {} of {}, ", round, plan.rounds) : "";
+    if (round > 1 && plan.capacity) step(prefix + "capacity");
+    const double answers_s = capacity_for(result, options, plan, progress);
+    if (!(answers_s > 0)) fail(ErrorKind::bad_input, "a sweep needs a capacity above 0, found {}", answers_s);
+    result.answers_s.push_back(answers_s);
+    for (SweepCell& cell : result.cells) {
+      options.rate = cell.multiple * answers_s;
+      options.burstiness = cell.burstiness;
+      step(fmt::format("{}load {}, burstiness {}", prefix, cell.multiple, cell.burstiness));
+      cell.report.add(run_load(options, progress));
+      cell.rate += options.rate / plan.rounds;
       ++options.seed;
-      cells.push_back(std::move(cell));
     }
   }
-  return cells;
+  return result;
 }
 
 nlohmann::ordered_json to_json(const Capacity& capacity) {
@@ -81,9 +120,9 @@ std::string to_text(const Capacity& capacity) {
                            capacity.answers_s, capacity.concurrency);
 }
 
-nlohmann::ordered_json to_json(const std::vector<SweepCell>& cells) {
+nlohmann::ordered_json to_json(const Sweep& sweep) {
   nlohmann::ordered_json json = nlohmann::ordered_json::array();
-  for (const SweepCell& cell : cells) {
+  for (const SweepCell& cell : sweep.cells) {
     nlohmann::ordered_json one = {
         {"load", cell.multiple}, {"burstiness", cell.burstiness}, {"rate", cell.rate}};
     one.update(to_json(cell.report));
@@ -92,11 +131,11 @@ nlohmann::ordered_json to_json(const std::vector<SweepCell>& cells) {
   return json;
 }
 
-std::string to_text(const std::vector<SweepCell>& cells) {
+std::string to_text(const Sweep& sweep) {
   std::string out = fmt::format("{:>5}{:>7}{:>9}{:>7}{:>10}{:>9}{:>7}{:>9}{:>8}{:>14}{:>12}{:>12}\n", "load",
                                 "burst", "rate", "sent", "accepted", "on time", "late", "refused", "failed",
                                 "refusal p99", "complete/s", "e2e p95");
-  for (const auto& [multiple, shape, rate, r] : cells) {
+  for (const auto& [multiple, shape, rate, r] : sweep.cells) {
     const auto percent = [](double share) { return fmt::format("{:.2f}%", share * 100); };
     out +=
         fmt::format("{:>5}{:>7}{:>9.2f}{:>7}{:>10}{:>9}{:>7}{:>9}{:>8}{:>11.2f} ms{:>12.2f}{:>9.0f} ms\n",
@@ -104,7 +143,10 @@ std::string to_text(const std::vector<SweepCell>& cells) {
                     r.with_deadline ? percent(r.on_time_share()) : "-", r.late, percent(r.refused_share()),
                     r.failed, r.refusal.quantile(0.99) * 1e3, r.complete_per_s(), r.e2e.quantile(0.95) * 1e3);
   }
-  return out;
+  if (sweep.answers_s.size() > 1)
+    out += fmt::format("{} rounds, capacities in answers/s: {:.1f}\n", sweep.answers_s.size(),
+                       fmt::join(sweep.answers_s, ", "));
+  return out + overload_text(sweep.cells);
 }
 
 }  // namespace tern::load

@@ -3,6 +3,7 @@
 
 #include <functional>
 #include <nlohmann/json.hpp>
+#include <optional>
 #include <string>
 #include <vector>
 
@@ -28,20 +29,37 @@ struct Capacity {
 Capacity find_capacity(LoadOptions options, int most, const std::function<void(int concurrency)>& step,
                        const OnProgress& progress = {});
 
+struct SweepPlan {
+  std::vector<double> multiples;       ///< of the capacity; at least one
+  std::vector<double> burstiness{1};   ///< at least one
+  int rounds = 1;                      ///< how often all cells are run
+  std::optional<Capacity> capacity{};  ///< as it was found just before; else answers_s is taken as it is
+  double answers_s = 0;                ///< complete answers a second
+};
 struct SweepCell {
-  double multiple = 0, burstiness = 0, rate = 0;
-  LoadReport report;
+  double multiple = 0, burstiness = 0;
+  double rate = 0;    ///< the mean of the rounds
+  LoadReport report;  ///< of all rounds
+};
+struct Sweep {
+  std::vector<SweepCell> cells;
+  std::vector<double> answers_s;       ///< of each round, the capacity that its rates are multiples of
+  std::vector<LoadReport> remeasured;  ///< the closed loops that told it for the rounds behind the first
 };
 /// An open loop for every multiple of the capacity and every burstiness, each of the options' warm-up and
-/// duration and a seed of its own.
-std::vector<SweepCell> sweep(LoadOptions options, double answers_s, const std::vector<double>& multiples,
-                             const std::vector<double>& burstiness,
-                             const std::function<void(const SweepCell&)>& step,
-                             const OnProgress& progress = {});
+/// duration and a seed of its own; all of them in turn, as many rounds as the plan has. A capacity that was
+/// found is measured again before each further round, by one closed loop at its best concurrency: machines
+/// change their speed, and the rates follow. `step` is told before each load what it is.
+/// Throws Error{bad_input} for a capacity that isn't above 0, and what run_load throws.
+Sweep sweep(LoadOptions options, const SweepPlan& plan, const std::function<void(const std::string&)>& step,
+            const OnProgress& progress = {});
 
 nlohmann::ordered_json to_json(const Capacity& capacity);
 std::string to_text(const Capacity& capacity);
-nlohmann::ordered_json to_json(const std::vector<SweepCell>& cells);
-std::string to_text(const std::vector<SweepCell>& cells);
+/// The cells: a list of reports, each with load, burstiness, rate.
+nlohmann::ordered_json to_json(const Sweep& sweep);
+/// A table of the cells; where there were rounds, each one's capacity; for every burstiness how much of the
+/// peak of complete answers a second is left at the highest load.
+std::string to_text(const Sweep& sweep);
 
 }  // namespace tern::load

@@ -7,9 +7,6 @@
 namespace tern::load {
 namespace {
 
-constexpr size_t kMostRecords = 1'000'000;
-constexpr size_t kMostReasons = 32;
-
 /// Whether nothing of the answer is missing: it ended by itself, or, where no deadline cut it, at the
 /// max_tokens that were asked for.
 bool is_complete(const CallEnd& end, bool has_deadline) {
@@ -53,8 +50,8 @@ class Tally::Call : public CallObserver {
   const TimePoint due;
   const std::optional<int> deadline_ms;
   const bool counted;
-  TimePoint first_byte, first_text, last_text;
-  std::optional<TimePoint> first_answer;
+  TimePoint first_text, last_text;
+  std::optional<TimePoint> first_byte, first_answer;
   uint32_t events = 0, thinking_events = 0;
 
  private:
@@ -119,12 +116,10 @@ void Tally::count(const Call& call, const CallEnd& end) {
       ++report_.refused;
       report_.refusal.add(latency);
       break;
-    case Fate::failed: {
+    case Fate::failed:
       ++report_.failed;
-      const bool room = report_.failures.size() < kMostReasons || report_.failures.contains(end.why);
-      ++report_.failures[room ? end.why : "other reasons"];
+      report_.add_reason(end.why);
       break;
-    }
     case Fate::done:
       break;
   }
@@ -147,7 +142,7 @@ void Tally::count_answer(const Call& call, const CallEnd& end) {
     report_.reasoning_tokens += call.thinking_events;
     ++report_.estimated;
   }
-  report_.ttfb.add(seconds_between(call.due, call.first_byte));
+  if (call.first_byte) report_.ttfb.add(seconds_between(call.due, *call.first_byte));
   if (call.events > 0) report_.ttft.add(seconds_between(call.due, call.first_text));
   if (call.first_answer) report_.ttfa.add(seconds_between(call.due, *call.first_answer));
   report_.e2e.add(seconds_between(call.due, end.at));

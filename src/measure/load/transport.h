@@ -17,7 +17,7 @@ namespace tern::load {
 
 enum class Outcome {
   answered,  ///< a whole reply came
-  refused,   ///< told to come later: 429 or 503
+  refused,   ///< told to come later: 429 or 503, RESOURCE_EXHAUSTED or UNAVAILABLE
   failed,    ///< anything else
 };
 
@@ -30,10 +30,11 @@ struct CallEnd {
   std::optional<TokenUsage> usage;
   std::optional<ServerWord> tern;
   std::optional<double> retry_after_s;  ///< of a refusal
-  uint64_t bytes = 0;                   ///< received, framing and heads included
+  uint64_t bytes = 0;                   ///< received, framing and heads included; over gRPC computed
 };
 
-/// Told what a call brings, in order, on the I/O thread. Times are of the bytes' arrival.
+/// Told what a call brings, in order, on the I/O thread. Times are of the bytes' arrival. A call that its
+/// deadline cut before anything came has no first byte.
 class CallObserver {
  public:
   virtual ~CallObserver() = default;
@@ -48,14 +49,15 @@ class Transport {
   virtual ~Transport() = default;
   /// The server's first model. Waits for it. Throws Error.
   virtual std::string first_model() = 0;
-  /// Sends the request; never calls the observer before it returns.
+  /// Sends the request; never calls the observer before it returns. Throws Error{bad_input | unsupported}
+  /// naming a field of the request that can't be sent this way; the observer is then never called.
   virtual void start(const LoadRequest& request, std::shared_ptr<CallObserver> observer) = 0;
   /// Ends every call, as failed for that reason, and every connection.
   virtual void abort_all(const std::string& why) = 0;
 };
 
-/// The transport for the server's URL. Throws Error{bad_input | unsupported} naming what is wrong with it,
-/// Error{io} for a host that can't be found.
+/// The transport for the server's URL: OpenAI's API for http, tern's own for grpc. Throws Error{bad_input |
+/// unsupported} naming what is wrong with it, Error{io} for a host that can't be found.
 std::unique_ptr<Transport> make_transport(boost::asio::io_context& io, const ServerOptions& options);
 
 }  // namespace tern::load

@@ -56,7 +56,7 @@ std::string_view metadata_of(const grpc::ServerContextBase& context, const char*
 
 Caller CallHub::admit(const grpc::ServerContextBase& context) const {
   Caller caller = guard.admit(metadata_of(context, "authorization"), peer_address(context.peer()));
-  if (draining) throw ApiError(503, "The server is shutting down.");
+  if (draining) throw ApiError(503, "The server is shutting down.", "", "shutting_down");
   return caller;
 }
 
