@@ -12,6 +12,7 @@
 #include "base/error.h"
 #include "base/mapped_file.h"
 #include "base/progress.h"
+#include "measure/load/find_rate.h"
 #include "measure/load/plot.h"
 #include "measure/load/report.h"
 #include "measure/load/requests.h"
@@ -29,6 +30,7 @@ struct LoadArguments {
   bool search = false, completions = false, think = false, no_think = false, no_keep_alive = false,
        json = false;
   bool find_capacity = false;
+  double find_rate_ms = 0;  ///< 0: no search
   load::SweepPlan sweep;
 };
 
@@ -110,6 +112,7 @@ struct Results {
   std::optional<load::LoadReport> report;
   std::optional<load::Capacity> capacity;
   std::optional<load::Sweep> sweep;
+  std::optional<load::SustainedRate> sustained;
 };
 
 Results measure(LoadArguments& arguments) {
@@ -125,6 +128,11 @@ Results measure(LoadArguments& arguments) {
     arguments.sweep.capacity = results.capacity;
     const auto begin = [&](const std::string& label) { bars.begin(label); };
     results.sweep = load::sweep(arguments.load, arguments.sweep, begin, progress);
+  } else if (arguments.find_rate_ms > 0) {
+    const auto begin = [&](double rate) {
+      bars.begin(rate > 0 ? fmt::format("{:.1f}/s", rate) : "one at a time");
+    };
+    results.sustained = load::find_rate(arguments.load, arguments.find_rate_ms / 1e3, begin, progress);
   } else if (!results.capacity) {
     bars.begin("load");
     results.report = load::run_load(arguments.load, progress);
@@ -141,11 +149,13 @@ void print(const Results& results, bool json) {
       out["rounds"] = results.sweep->answers_s.size();
       out["cells"] = to_json(*results.sweep);
     }
+    if (results.sustained) out["sustained"] = to_json(*results.sustained);
     return fmt::print("{}\n", out.dump(2, ' ', false, nlohmann::ordered_json::error_handler_t::replace));
   }
   if (results.capacity) fmt::print("{}", to_text(*results.capacity));
   if (results.capacity && results.sweep) fmt::print("\n");
   if (results.sweep) fmt::print("{}", to_text(*results.sweep));
+  if (results.sustained) fmt::print("{}", to_text(*results.sustained));
   if (results.report) fmt::print("{}", to_text(*results.report));
 }
 
@@ -160,6 +170,9 @@ void check(const Results& results) {
   if (results.sweep) {
     for (const load::LoadReport& report : results.sweep->remeasured) reports.push_back(&report);
     for (const load::SweepCell& cell : results.sweep->cells) reports.push_back(&cell.report);
+  }
+  if (results.sustained) {
+    for (const load::RateStep& step : results.sustained->steps) reports.push_back(&step.report);
   }
   uint64_t failed = 0, done = 0;
   std::string why;
@@ -222,6 +235,13 @@ void add_arrivals(CLI::App& command, LoadArguments& arguments) {
                   "Where --find-capacity ends at the latest")
       ->check(CLI::Range(1, 65536))
       ->capture_default_str();
+  auto* find_rate =
+      command
+          .add_option(
+              "--find-rate", arguments.find_rate_ms,
+              "Open loops, by bisection: the highest rate at which 95% of the whole answers come within "
+              "so many milliseconds of when they were due")
+          ->check(CLI::Range(0.1, 3.6e6));
   auto* multiples =
       command
           .add_option("--sweep", arguments.sweep.multiples,
@@ -244,6 +264,7 @@ void add_arrivals(CLI::App& command, LoadArguments& arguments) {
       ->check(CLI::Range(1, 1000))
       ->needs(multiples)
       ->capture_default_str();
+  find_rate->excludes(rate)->excludes(concurrency)->excludes(trace)->excludes(capacity)->excludes(multiples);
   rate->excludes(concurrency)->excludes(trace)->excludes(capacity)->excludes(multiples);
   trace->excludes(concurrency)->excludes(capacity)->excludes(multiples);
   command
@@ -334,6 +355,7 @@ void add_load(CLI::App& app) {
   tern load http://127.0.0.1:8080                                          one request after another, 10 seconds
   tern load http://127.0.0.1:8080 --rate 50 --burstiness 0.25 --deadline 50:1000 --plot load.svg
   tern load http://127.0.0.1:8080 --find-capacity --duration 3 --warmup 1
+  tern load http://127.0.0.1:8080 --find-rate 100 --duration 5
   tern load http://127.0.0.1:8080 --sweep 0.5,1,1.5,3 --burst 1,0.5,0.25 --deadline 50:1000
   tern load http://127.0.0.1:8080 --completions --prompt-words 100 --max-tokens 64 --concurrency 8
   tern load grpc://127.0.0.1:9090 --rate 50 --deadline 50:1000

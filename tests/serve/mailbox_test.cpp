@@ -6,10 +6,9 @@ namespace tern {
 namespace {
 
 struct Watched {
-  int wakes = 0, pauses = 0;
-  TimePoint now{};
+  int wakes = 0;
   std::vector<int> ran;
-  Mailbox box{{[this] { ++wakes; }, [this] { ++pauses; }, [this] { return now; }}};
+  Mailbox box{[this] { ++wakes; }};
 
   void post(int job) {
     box.post([this, job] { ran.push_back(job); });
@@ -59,48 +58,6 @@ TEST(Mailbox, ManyJobsGoInSlicesSoThatOthersHaveTheirTurn) {
   EXPECT_EQ(watched.wakes, 4) << "nobody is woken once all is done";
 }
 
-TEST(Mailbox, JobsThatComeOneByOneTooOftenAreGathered) {
-  Watched watched;
-  int job = 0;
-  while (watched.pauses == 0) {
-    ASSERT_LT(job, 100);
-    watched.post(++job);
-    watched.box.run();
-    watched.now += Mailbox::kOften / 2;
-  }
-  const int wakes = watched.wakes;
-  for (int pause = 0; pause < 5; ++pause) {
-    for (int i = 0; i < 5; ++i) watched.post(++job);
-    EXPECT_LT(watched.ran.size(), static_cast<size_t>(job));
-    watched.now += Mailbox::kGather;
-    watched.box.run();
-    EXPECT_EQ(watched.ran.size(), static_cast<size_t>(job));
-  }
-  EXPECT_EQ(watched.wakes, wakes) << "its own pauses wake it";
-  EXPECT_EQ(watched.pauses, 6);
-}
-
-TEST(Mailbox, FewJobsAreNotGathered) {
-  Watched watched;
-  int job = 0;
-  for (; watched.pauses == 0 && job < 100; watched.now += Mailbox::kOften / 2) {
-    watched.post(++job);
-    watched.box.run();
-  }
-  ASSERT_EQ(watched.pauses, 1);
-  watched.now += Mailbox::kGather;
-  watched.post(++job);
-  watched.box.run();
-  EXPECT_EQ(watched.pauses, 1) << "one job in all that time";
-  for (int i = 0; i < 100; ++i) {
-    watched.now += 2 * Mailbox::kOften;
-    watched.post(++job);
-    watched.box.run();
-  }
-  EXPECT_EQ(watched.pauses, 1);
-  EXPECT_EQ(watched.ran.size(), static_cast<size_t>(job));
-}
-
 TEST(Mailbox, ForgetsEverythingAtItsEnd) {
   Watched watched;
   watched.post(1);
@@ -111,22 +68,18 @@ TEST(Mailbox, ForgetsEverythingAtItsEnd) {
   EXPECT_EQ(watched.wakes, 1);
 }
 
-TEST(Mailbox, OfAnIoContextRunsThereAndEndsWithIt) {
+TEST(Mailbox, OfAnIoContextRunsThereUntilItIsGone) {
   boost::asio::io_context io;
   auto box = make_mailbox(io);
   int ran = 0;
-  constexpr int kJobs = 1000;
-  for (int i = 0; i < kJobs; ++i) {
-    box->post([&] { ++ran; });
-    io.restart();
-    io.run();  // one by one, and often: to its end, whatever pauses there are
-  }
-  EXPECT_EQ(ran, kJobs);
+  for (int i = 0; i < 100; ++i) box->post([&] { ++ran; });
+  io.run();
+  EXPECT_EQ(ran, 100);
   box->post([&] { ++ran; });
   box.reset();
   io.restart();
   io.run();
-  EXPECT_EQ(ran, kJobs);
+  EXPECT_EQ(ran, 100);
 }
 
 }  // namespace

@@ -70,9 +70,9 @@ nlohmann::ordered_json to_json(const SustainedRate& found) {
 }
 
 std::string to_text(const SustainedRate& found) {
-  std::string out = fmt::format("{:>10}{:>8}{:>10}{:>14}{:>12}{:>12}{:>12}{:>9}{:>8}\n", "requests/s", "sent",
-                                "complete", "complete/s", "e2e p50 ms", "e2e p95 ms", "e2e p99 ms", "refused",
-                                "failed");
+  std::string out =
+      fmt::format("{:>10}{:>8}{:>10}{:>14}{:>12}{:>12}{:>12}{:>9}{:>8}\n", "requests/s", "sent", "complete",
+                  "complete/s", "e2e p50 ms", "e2e p95 ms", "e2e p99 ms", "refused", "failed");
   for (const auto& [rate, sustained, r] : found.steps) {
     out += fmt::format("{:>10.2f}{:>8}{:>10}{:>14.2f}{:>12.1f}{:>12.1f}{:>12.1f}{:>9}{:>8}{}\n", rate, r.sent,
                        r.complete, r.complete_per_s(), r.e2e.quantile(0.5) * 1e3, r.e2e.quantile(0.95) * 1e3,
