@@ -19,6 +19,8 @@ TEST(GrpcDeadline, TheCallsOwnDeadlineIsPromisedAndKept) {
     EXPECT_EQ(said.text, "hello");
     EXPECT_TRUE(said.finish.promised());
     EXPECT_TRUE(said.finish.on_time());
+    EXPECT_GT(said.finish.predicted_ms(), 0);
+    EXPECT_LT(said.finish.predicted_ms(), 20'000);
   }
 }
 

@@ -22,6 +22,7 @@ TEST(Grpc, ThinkingAndAnswerComeInTheirFields) {
   EXPECT_EQ(said.finish.usage().prompt_tokens(), 9);
   EXPECT_EQ(said.finish.closed_by(), v1::CLOSED_BY_MODEL);
   EXPECT_FALSE(said.finish.has_on_time());
+  EXPECT_FALSE(said.finish.has_predicted_ms());
   EXPECT_GE(said.finish.actual_ms(), said.finish.first_token_ms());
 }
 

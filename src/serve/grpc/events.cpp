@@ -63,6 +63,7 @@ void EventQueue::add(const FinishEvent& event) {
     finish.set_promised(event.promised);
     finish.set_on_time(*event.on_time);
   }
+  if (event.predicted_s) finish.set_predicted_ms(*event.predicted_s * 1e3);
   finish.set_first_token_ms(event.timings.first_token_s * 1e3);
   finish.set_actual_ms(event.timings.total_s * 1e3);
 }
