@@ -92,7 +92,7 @@ TEST(GrpcRequest, WhatHasNoPlaceOrIsWrongIsNamed) {
            {R"({"messages":[{"role":"tool","tool_call_id":"x"}]})", "\"messages.tool_call_id\""},
            {R"({"chat_template_kwargs":{"date":"x"}})", "\"chat_template_kwargs.date\""},
        })
-    expect_error(ErrorKind::unsupported, {said}, [&] { read(body); });
+    expect_error(ErrorKind::unsupported, {said}, [text = body] { read(text); });
   for (const auto& [body, said] : std::initializer_list<std::pair<const char*, const char*>>{
            {R"({"max_tokens":"7"})", "\"max_tokens\": expected an integer"},
            {R"({"max_tokens":3000000000})", "\"max_tokens\": expected an integer in its range"},
@@ -108,7 +108,7 @@ TEST(GrpcRequest, WhatHasNoPlaceOrIsWrongIsNamed) {
            {R"({"logit_bias":{"x":1}})", "\"logit_bias\": expected token ids"},
            {R"({"logit_bias":{"1":"x"}})", "\"logit_bias.1\": expected a number"},
        })
-    expect_error(ErrorKind::bad_input, {said}, [&] { read(body); });
+    expect_error(ErrorKind::bad_input, {said}, [text = body] { read(text); });
 }
 
 }  // namespace
