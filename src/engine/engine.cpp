@@ -289,7 +289,8 @@ std::string reason(const Verdict& verdict, double left) {
 /// Judges the deadline by what the last step left. Under the mutex.
 void Engine::Impl::promise(Generation& generation) {
   const Deadline& deadline = *generation.deadline();
-  const Verdict verdict = judge(load, generation, step_time, limits.prompt_piece, Clock::now());
+  const Load::Promise asked = promise_of(generation, false, load, step_time, limits.prompt_piece);
+  const Verdict verdict = judge(load, asked, step_time, Clock::now());
   generation.predict(verdict.needed_s);
   if (verdict.kept) {
     generation.promise(verdict.start);

@@ -52,7 +52,7 @@ void Load::add(Promise promise) {
     }
     add_slot({promise.deadline, promise.pages});
   }
-  ++(promise.wait ? waiting : running);
+  if (!promise.wait) ++running;
   all += promise.share;
   if (promise.start != TimePoint::min()) later.push_back(promises.size());
   promises.push_back(promise);
@@ -61,6 +61,10 @@ void Load::add(Promise promise) {
 void Load::add_slot(const Slot& slot) {
   const auto sooner = [](const Slot& a, const Slot& b) { return a.free < b.free; };
   slots.insert(std::upper_bound(slots.begin(), slots.end(), slot, sooner), slot);
+}
+
+double Load::step_s(const StepTime& time) const {
+  return time.seconds(time.streams(std::max(1, all.requests), all.keys));
 }
 
 /// Seconds until a place is free for a request that waits, and pages, for it and those before it.

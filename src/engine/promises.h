@@ -60,12 +60,11 @@ struct Load {
 
   static constexpr double kUsualAnswer = 64;  ///< tokens, until answers have shown better
 
-  int parallel = 1;        ///< requests that run at once
-  int running = 0;         ///< requests
-  int waiting = 0;         ///< that were promised their deadline: they pass all others, the most urgent first
-  Share all;               ///< of both
-  double longest_gap = 0;  ///< of a step in which prompts run, see Scheduler::Limits
-  int free_pages = 0;      ///< of the cache, not set aside for those that run
+  int parallel = 1;         ///< requests that run at once
+  int running = 0;          ///< requests
+  Share all;                ///< of them, and of those that wait and were promised their deadline
+  double longest_gap = 0;   ///< of a step in which prompts run, see Scheduler::Limits
+  int free_pages = 0;       ///< of the cache, not set aside for those that run
   std::vector<Slot> slots;  ///< in the order of their ends
   std::vector<Promise> promises;
   std::vector<size_t> later;  ///< those of them that have a start
@@ -74,6 +73,8 @@ struct Load {
   /// Adds a promise; where it waits, who is before it is found here.
   void add(Promise promise);
   void add_slot(const Slot& slot);
+  /// Seconds that a decode step of all most likely takes.
+  double step_s(const StepTime& time) const;
   /// Seconds that a promise needs from now on, at the 99th percentile, beside `more` streams than are known.
   double needed(const Promise& promise, const StepTime& time, TimePoint now, int more = 0) const;
 

@@ -24,10 +24,7 @@ namespace tern {
 /// What a request with a deadline needs, that runs or is to wait for its place.
 Load::Promise promise_of(const Generation& generation, bool runs, const Load& load, const StepTime& time,
                          int prompt_piece);
-/// Whether a new request's deadline can be promised.
-Verdict judge(const Load& load, const Generation& generation, const StepTime& time, int prompt_piece,
-              TimePoint now);
-/// Adds a request, which runs or waits, to what is owed.
+/// Adds a request to what is owed: one that runs, or one that was promised its deadline and waits.
 void owe(Load& load, const Generation& generation, bool runs, const StepTime& time, int prompt_piece);
 
 /// Owns the requests that run and wait, and the cache. Belongs to one thread.

@@ -76,9 +76,8 @@ void Scheduler::end_in_time(Generation& generation, const Load& owed, const Step
     if (left <= owed.needed(promise, time, now)) generation.close_thinking();
     return;
   }
-  const double step = time.seconds(time.streams(std::max(1, owed.all.requests), owed.all.keys));
-  if (generation.promised() && left <= time.p99(generation.reserve(owed.answer_tokens) * kLastPart * step))
-    generation.wind_down();
+  const double last = generation.reserve(owed.answer_tokens) * kLastPart * owed.step_s(time);
+  if (generation.promised() && left <= time.p99(last)) generation.wind_down();
 }
 
 }  // namespace tern

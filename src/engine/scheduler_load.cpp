@@ -11,6 +11,10 @@ namespace {
 constexpr int kWarmUp = 3;          // rounds of the calibration in which the pace learns the most
 constexpr double kFewAnswers = 20;  // that many don't show the longest of a hundred
 
+double keys_after_prompt(const Generation& generation) {
+  return generation.cached() + generation.prompt_left();
+}
+
 }  // namespace
 
 StepTime Scheduler::step_time() const {
@@ -66,7 +70,7 @@ Load Scheduler::load(bool for_one_more) const {
 /// When the places of those that run are free at the latest. One whose prompt has no promise may wait for its
 /// turn as long as there are promises.
 void Scheduler::add_slots(Load& load, const StepTime& time) const {
-  const double step = time.seconds(time.streams(std::max(1, load.all.requests), load.all.keys));
+  const double step = load.step_s(time);
   const TimePoint now = limits_.clock();
   for (const auto& request : running_) {
     if (!request->generation) continue;
@@ -92,8 +96,7 @@ Load::Promise promise_of(const Generation& generation, bool runs, const Load& lo
   promise.steps = generation.steps_left(load.answer_tokens);
   promise.in_prompt = generation.in_prompt();
   const StepWork prompt = time.prompt(generation.prompt_left(), generation.cached(), prompt_piece);
-  promise.share = {1, static_cast<double>(generation.cached() + generation.prompt_left()),
-                   time.seconds(prompt), prompt.passes};
+  promise.share = {1, keys_after_prompt(generation), time.seconds(prompt), prompt.passes};
   if (runs) return promise;
   promise.start = generation.start();
   promise.wait = 0;
@@ -101,15 +104,10 @@ Load::Promise promise_of(const Generation& generation, bool runs, const Load& lo
   return promise;
 }
 
-Verdict judge(const Load& load, const Generation& generation, const StepTime& time, int prompt_piece,
-              TimePoint now) {
-  return judge(load, promise_of(generation, false, load, time, prompt_piece), time, now);
-}
-
 void owe(Load& load, const Generation& generation, bool runs, const StepTime& time, int prompt_piece) {
   if (!generation.promised()) {
-    ++(runs ? load.running : load.waiting);
-    load.all += {1, static_cast<double>(generation.cached() + generation.prompt_left()), 0, 0};
+    ++load.running;
+    load.all += {1, keys_after_prompt(generation), 0, 0};
     return;
   }
   load.add(promise_of(generation, runs, load, time, prompt_piece));

@@ -43,7 +43,7 @@ class Bench {
     auto generation = std::make_unique<Generation>(++last_id, std::move(request), sink, format_, limits_);
     const StepTime time = scheduler.step_time();
     const Load load = scheduler.load();
-    verdict = judge(load, *generation, time, limits_.prompt_piece, now);
+    verdict = judge(load, promise_of(*generation, false, load, time, limits_.prompt_piece), time, now);
     if (!verdict.kept) return nullptr;
     generation->promise(verdict.start);
     scheduler.add(std::move(generation));

@@ -16,10 +16,8 @@ constexpr int kMostSteps = 30;
 constexpr double kLowest = 1.0 / 16;  // of what one client alone gets: less would take long to measure
 
 /// What one client after another gets: a rate that is neither far too low nor far too high.
-double first_rate(LoadOptions options, const OnProgress& progress) {
-  options.rate = 0;
-  options.concurrency = 1;
-  const LoadReport alone = run_load(options, progress);
+double first_rate(const LoadOptions& options, const OnProgress& progress) {
+  const LoadReport alone = run_closed_loop(options, 1, progress);
   return alone.e2e.count() > 0 ? 1 / std::max(1e-6, alone.e2e.mean()) : 0;
 }
 

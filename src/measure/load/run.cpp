@@ -255,4 +255,12 @@ LoadReport run_load(const LoadOptions& options, const OnProgress& progress) {
   return driver.run();
 }
 
+LoadReport run_closed_loop(LoadOptions options, int concurrency, const OnProgress& progress) {
+  options.rate = 0;
+  options.trace.clear();
+  options.request.deadline_ms.reset();
+  options.concurrency = concurrency;
+  return run_load(options, progress);
+}
+
 }  // namespace tern::load

@@ -20,4 +20,8 @@ using OnProgress = std::function<void(const LoadProgress&)>;
 /// Error{bad_input} for options out of range, and what the transport throws.
 LoadReport run_load(const LoadOptions& options, const OnProgress& progress = {});
 
+/// So many requests under way whatever else the options say, and without deadlines: what a server answers
+/// when it may take its time.
+LoadReport run_closed_loop(LoadOptions options, int concurrency, const OnProgress& progress = {});
+
 }  // namespace tern::load

@@ -13,21 +13,12 @@ namespace {
 constexpr double kWorthwhile = 1.02;  // of the best so far; less is noise
 constexpr int kMostVainSteps = 2;
 
-/// Capacity is what the server answers when it may take its time.
-LoadReport closed_loop(LoadOptions options, int concurrency, const OnProgress& progress) {
-  options.rate = 0;
-  options.trace.clear();
-  options.request.deadline_ms.reset();
-  options.concurrency = concurrency;
-  return run_load(options, progress);
-}
-
 /// The capacity for a round, measured again where it may be.
 double capacity_for(Sweep& sweep, const LoadOptions& options, const SweepPlan& plan,
                     const OnProgress& progress) {
   if (!plan.capacity) return plan.answers_s;
   if (sweep.answers_s.empty()) return plan.capacity->answers_s;
-  sweep.remeasured.push_back(closed_loop(options, plan.capacity->concurrency, progress));
+  sweep.remeasured.push_back(run_closed_loop(options, plan.capacity->concurrency, progress));
   return sweep.remeasured.back().complete_per_s();
 }
 
@@ -59,7 +50,7 @@ Capacity find_capacity(LoadOptions options, int most, const std::function<void(i
   int vain = 0;
   for (int concurrency = 1; concurrency <= most && vain < kMostVainSteps; concurrency *= 2) {
     step(concurrency);
-    capacity.steps.push_back({concurrency, closed_loop(options, concurrency, progress)});
+    capacity.steps.push_back({concurrency, run_closed_loop(options, concurrency, progress)});
     const double answers_s = capacity.steps.back().report.complete_per_s();
     vain = answers_s > capacity.answers_s * kWorthwhile ? 0 : vain + 1;
     if (answers_s <= capacity.answers_s) continue;
