@@ -361,7 +361,8 @@ void add_load(CLI::App& app) {
   tern load grpc://127.0.0.1:9090 --rate 50 --deadline 50:1000
 
 On time is a complete answer (finish_reason stop) whose last byte came by the deadline, by this client's clock, counted
-from when the request was due. Refused is 429 or 503, over gRPC RESOURCE_EXHAUSTED or UNAVAILABLE. Quantiles are within 0.4% (a histogram of 128 buckets an octave).
+from when the request was due. Refused is 429 or 503, over gRPC RESOURCE_EXHAUSTED or UNAVAILABLE. Quantiles are within
+0.4% (a histogram of 128 buckets an octave).
 Exit codes: 0 measured, 1 a request failed or none was answered, 2 wrong usage, 3 a file that can't be read.)");
   command->callback([arguments] { run_command(*arguments); });
 }
