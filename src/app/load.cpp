@@ -121,8 +121,10 @@ Results measure(LoadArguments& arguments) {
   const load::OnProgress progress = bars.progress();
   const bool sweeps = !arguments.sweep.multiples.empty();
   if (arguments.find_capacity || (sweeps && arguments.sweep.answers_s == 0)) {
-    const auto begin = [&](int concurrency) { bars.begin(fmt::format("capacity, {} at once", concurrency)); };
-    results.capacity = load::find_capacity(arguments.load, arguments.most_concurrency, begin, progress);
+    results.capacity = load::find_capacity(arguments.most_concurrency, [&](int concurrency) {
+      bars.begin(fmt::format("capacity, {} at once", concurrency));
+      return load::run_closed_loop(arguments.load, concurrency, progress);
+    });
   }
   if (sweeps) {
     arguments.sweep.capacity = results.capacity;

@@ -44,13 +44,11 @@ std::string overload_text(const std::vector<SweepCell>& cells) {
 
 }  // namespace
 
-Capacity find_capacity(LoadOptions options, int most, const std::function<void(int)>& step,
-                       const OnProgress& progress) {
+Capacity find_capacity(int most, const std::function<LoadReport(int)>& run) {
   Capacity capacity;
   int vain = 0;
   for (int concurrency = 1; concurrency <= most && vain < kMostVainSteps; concurrency *= 2) {
-    step(concurrency);
-    capacity.steps.push_back({concurrency, run_closed_loop(options, concurrency, progress)});
+    capacity.steps.push_back({concurrency, run(concurrency)});
     const double answers_s = capacity.steps.back().report.complete_per_s();
     vain = answers_s > capacity.answers_s * kWorthwhile ? 0 : vain + 1;
     if (answers_s <= capacity.answers_s) continue;

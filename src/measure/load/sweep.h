@@ -23,11 +23,9 @@ struct Capacity {
   double answers_s = 0;             ///< complete answers a second at it
 };
 
-/// Closed loops of 1, 2, 4, … places up to `most`, each of the options' warm-up and duration, until two in a
-/// row bring no more than 2% over the best before. Deadlines are not sent: capacity is what the server
-/// answers when it may take its time. `step` is told before each.
-Capacity find_capacity(LoadOptions options, int most, const std::function<void(int concurrency)>& step,
-                       const OnProgress& progress = {});
+/// `run` is asked for closed loops (run_closed_loop: capacity is what the server answers when it may take its
+/// time) of 1, 2, 4, … places up to `most`, until two in a row bring no more than 2% over the best before.
+Capacity find_capacity(int most, const std::function<LoadReport(int concurrency)>& run);
 
 struct SweepPlan {
   std::vector<double> multiples;       ///< of the capacity; at least one

@@ -383,13 +383,11 @@ TEST(Load, FindsTheCapacityOfASlowServer) {
   LoadOptions options = options_for(server.url());
   options.duration_s = 0.4;
   options.warmup_s = 0.1;
-  std::vector<int> steps;
   const Capacity capacity =
-      find_capacity(options, 64, [&](int concurrency) { steps.push_back(concurrency); });
+      find_capacity(32, [&](int concurrency) { return run_closed_loop(options, concurrency); });
   EXPECT_LE(capacity.answers_s, 405);
   EXPECT_GE(capacity.answers_s, 100);
   EXPECT_GE(capacity.concurrency, 4);
-  EXPECT_LT(steps.size(), 7u);
 }
 
 TEST(Load, AReportHasAllItsKeys) {

@@ -75,6 +75,46 @@ struct SlowServer {
   }
 };
 
+/// What find_capacity asks for of a server that answers so many a second with 1, 2, 4, … at once.
+std::pair<Capacity, size_t> capacity_of(const std::vector<int>& answers_s, int most) {
+  size_t asked = 0;
+  Capacity found = find_capacity(most, [&](int concurrency) {
+    EXPECT_EQ(concurrency, 1 << asked);
+    LoadReport report;
+    report.seconds = 1;
+    report.completed_in_time = static_cast<uint64_t>(answers_s.at(asked++));
+    return report;
+  });
+  return {std::move(found), asked};
+}
+
+TEST(Capacity, TwoStepsThatBringNothingEndTheSearch) {
+  const auto [flat, asked] = capacity_of({100, 200, 390, 397, 380}, 1024);
+  EXPECT_EQ(asked, 5u);
+  EXPECT_EQ(flat.answers_s, 397) << "the best, also where it isn't worth going on for";
+  EXPECT_EQ(flat.concurrency, 8);
+  EXPECT_EQ(flat.steps.size(), 5u);
+}
+
+TEST(Capacity, OneVainStepIsNotTheEnd) {
+  const auto [found, asked] = capacity_of({100, 90, 300, 299, 298}, 1024);
+  EXPECT_EQ(asked, 5u);
+  EXPECT_EQ(found.answers_s, 300);
+  EXPECT_EQ(found.concurrency, 4);
+}
+
+TEST(Capacity, EndsAtTheMost) {
+  EXPECT_EQ(capacity_of({1, 2, 4, 8}, 8).second, 4u);
+  EXPECT_EQ(capacity_of({1, 2, 4}, 7).second, 3u);
+}
+
+TEST(Capacity, OfAServerThatAnswersNothingIsNothing) {
+  const auto [nothing, asked] = capacity_of({0, 0}, 8);
+  EXPECT_EQ(asked, 2u);
+  EXPECT_EQ(nothing.answers_s, 0);
+  EXPECT_EQ(nothing.concurrency, 0);
+}
+
 TEST(Sweep, RoundsFollowTheMachinesSpeedAndAddUp) {
   SlowServer slow{std::chrono::milliseconds(5), {}};
   LoadOptions options = slow.options();
@@ -82,7 +122,8 @@ TEST(Sweep, RoundsFollowTheMachinesSpeedAndAddUp) {
   plan.multiples = {0.3, 0.6};
   plan.burstiness = {1, 0.5};
   plan.rounds = 2;
-  plan.capacity = find_capacity(options, 1, [](int) {});
+  plan.capacity =
+      find_capacity(1, [&](int concurrency) { return run_closed_loop(options, concurrency); });
   ASSERT_GT(plan.capacity->answers_s, 50);
   std::vector<std::string> labels;
   options.request.deadline_ms = {5000, 5000};
