@@ -173,8 +173,10 @@ void check(const Results& results) {
     for (const load::LoadReport& report : results.sweep->remeasured) reports.push_back(&report);
     for (const load::SweepCell& cell : results.sweep->cells) reports.push_back(&cell.report);
   }
-  if (results.sustained) {
-    for (const load::RateStep& step : results.sustained->steps) reports.push_back(&step.report);
+  if (results.sustained) {  // beyond what is sustained, failures are what was looked for
+    for (const load::RateStep& step : results.sustained->steps) {
+      if (step.sustained || results.sustained->rate == 0) reports.push_back(&step.report);
+    }
   }
   uint64_t failed = 0, done = 0;
   std::string why;
@@ -187,15 +189,20 @@ void check(const Results& results) {
   if (done == 0) fail(ErrorKind::io, "no request was answered");
 }
 
+std::string picture(const Results& results, const std::string& title) {
+  if (results.report) return load::plot_svg(*results.report, title);
+  if (results.sweep) return load::plot_svg(results.sweep->cells, title);
+  if (results.sustained) return load::plot_svg(*results.sustained, title);
+  return load::plot_svg(*results.capacity, title);
+}
+
 void run_command(LoadArguments& arguments) {
   prepare(arguments);
   std::optional<AtomicFile> plot;
   if (!arguments.plot.empty()) plot.emplace(arguments.plot);  // a bad path fails before the load
   const Results results = measure(arguments);
   if (plot) {
-    plot->write(results.report
-                    ? load::plot_svg(*results.report, arguments.load.server.url)
-                    : load::plot_svg(results.sweep.value_or(load::Sweep{}).cells, arguments.load.server.url));
+    plot->write(picture(results, arguments.load.server.url));
     plot->commit();
   }
   print(results, arguments.json);
@@ -352,7 +359,7 @@ void add_load(CLI::App& app) {
   add_arrivals(*command, *arguments);
   add_requests(*command, *arguments);
   command->add_flag("--json", arguments->json, "Print one JSON object");
-  command->add_option("--plot", arguments->plot, "Write a picture of the latencies to this SVG file");
+  command->add_option("--plot", arguments->plot, "Write a picture of what was measured to this SVG file");
   command->footer(R"(Examples:
   tern load http://127.0.0.1:8080                                          one request after another, 10 seconds
   tern load http://127.0.0.1:8080 --rate 50 --burstiness 0.25 --deadline 50:1000 --plot load.svg

@@ -77,6 +77,13 @@ std::string rule(double x1, double y1, double x2, double y2) {
                      y1, x2, y2);
 }
 
+std::string legend_line(double x, double y, const char* colour, const char* dashes, const char* name) {
+  return fmt::format(
+             "<path class=\"line\" d=\"M{:.1f} {:.1f}h22\" stroke=\"var(--{})\" stroke-dasharray=\"{}\"/>\n",
+             x, y, colour, dashes) +
+         words(x + 27, y + 4, "start", name);
+}
+
 std::string open_svg(double height, const std::string& title) {
   return fmt::format(
              "<svg xmlns=\"http://www.w3.org/2000/svg\" viewBox=\"0 0 {0} {1}\" width=\"{0}\" "
@@ -188,14 +195,25 @@ std::string shares_plot(const LoadReport& report, const Box& box) {
     out +=
         fmt::format("<polyline class=\"line\" stroke=\"var(--{})\" stroke-dasharray=\"{}\" points=\"{}\"/>\n",
                     curve.colour, curve.dashes, points);
-    out += fmt::format(
-        "<path class=\"line\" d=\"M{:.1f} {:.1f}h22\" stroke=\"var(--{})\" stroke-dasharray=\"{}\"/>\n",
-        legend, box.top - 14, curve.colour, curve.dashes);
-    out += words(legend + 27, box.top - 10, "start", curve.name);
+    out += legend_line(legend, box.top - 14, curve.colour, curve.dashes, curve.name);
     legend += 48 + 6.6 * static_cast<double>(std::string_view(curve.name).size());
   }
   return out +
          words(box.x(0.5), box.bottom + 36, "middle", "share of the answers that came within a time", "soft");
+}
+
+/// A rate step's times at some share of its answers, by rate.
+std::string quantile_line(const std::vector<RateStep>& by_rate, double share, const LogScale& scale,
+                          const Box& box, const char* colour, const char* dashes) {
+  std::string points;
+  for (const RateStep& step : by_rate) {
+    if (step.report.e2e.count() == 0) continue;
+    points += fmt::format("{:.1f},{:.1f} ", box.x(step.rate / by_rate.back().rate),
+                          box.y(scale.share(step.report.e2e.quantile(share))));
+  }
+  return fmt::format(
+      "<polyline class=\"line\" stroke=\"var(--{})\" stroke-dasharray=\"{}\" points=\"{}\"/>\n", colour,
+      dashes, points);
 }
 
 std::string bar(double x, double y, double width, double height, const char* colour) {
@@ -236,6 +254,72 @@ std::string plot_svg(const std::vector<SweepCell>& cells, const std::string& tit
     out += words(kRight + 8, y + 13, "start", fmt::format("{:.1f}/s  {}", r.complete_per_s(), kept), "soft");
     y += kRow;
   }
+  return out + "</svg>\n";
+}
+
+std::string plot_svg(const Capacity& capacity, const std::string& title) {
+  constexpr double kRow = 26, kTop = 50, kLeft = 170, kRight = 560;
+  std::string out = open_svg(kTop + kRow * static_cast<double>(capacity.steps.size()) + 30, title);
+  double y = kTop;
+  for (const CapacityStep& step : capacity.steps) {
+    const double answers_s = step.report.complete_per_s();
+    const double share = capacity.answers_s > 0 ? answers_s / capacity.answers_s : 0;
+    out += words(kLeft - 8, y + 13, "end", fmt::format("{} at once", step.concurrency)) +
+           bar(kLeft, y, (kRight - kLeft) * share, kRow - 8,
+               step.concurrency == capacity.concurrency ? "ok" : "done") +
+           words(kRight + 8, y + 13, "start", fmt::format("{:.1f} complete answers/s", answers_s), "soft");
+    y += kRow;
+  }
+  return out + "</svg>\n";
+}
+
+std::string plot_svg(const SustainedRate& found, const std::string& title) {
+  const Box box = {76, 730, 90, 360};
+  std::string out = open_svg(420, title);
+  std::vector<RateStep> by_rate = found.steps;
+  std::sort(by_rate.begin(), by_rate.end(), [](const auto& a, const auto& b) { return a.rate < b.rate; });
+  if (by_rate.empty()) return out + "</svg>\n";
+  double least = found.within_s, most = found.within_s;
+  for (const RateStep& step : by_rate) {
+    if (step.report.e2e.count() == 0) continue;
+    least = std::min(least, step.report.e2e.quantile(0.5));
+    most = std::max(most, step.report.e2e.quantile(0.99));
+  }
+  const LogScale scale = LogScale::of(least, most);
+  for (double power = scale.low; power <= scale.high; ++power) {
+    const double y = box.y((power - scale.low) / (scale.high - scale.low));
+    out += rule(box.left, y, box.right, y) + words(box.left - 6, y + 4, "end", scale.name(power), "soft");
+  }
+  const double highest = by_rate.back().rate;
+  for (int i = 0; i <= 4; ++i) {
+    out += words(box.x(i / 4.0), box.bottom + 18, "middle", fmt::format("{:.3g}/s", highest * i / 4), "soft");
+  }
+  struct Curve {
+    double share;
+    const char *colour, *dashes, *name;
+  };
+  double legend = box.left;
+  for (const Curve& curve : {Curve{0.5, "done", "2 3", "p50"}, Curve{0.95, "ok", "none", "p95"},
+                             Curve{0.99, "refused", "6 3", "p99"}}) {
+    out += quantile_line(by_rate, curve.share, scale, box, curve.colour, curve.dashes) +
+           legend_line(legend, box.top - 14, curve.colour, curve.dashes, curve.name);
+    legend += 48 + 6.6 * static_cast<double>(std::string_view(curve.name).size());
+  }
+  for (const RateStep& step : by_rate) {
+    if (step.report.e2e.count() == 0) continue;
+    out += mark(step.sustained ? Fate::on_time : Fate::failed, box.x(step.rate / highest),
+                box.y(scale.share(step.report.e2e.quantile(0.95))), step.sustained ? "ok" : "failed") +
+           "\n";
+  }
+  const double bound = box.y(scale.share(found.within_s));
+  out += fmt::format("<path class=\"line\" d=\"M{:.1f} {:.1f}H{:.1f}\" stroke=\"var(--late)\"/>\n", box.left,
+                     bound, box.right);
+  out += words(box.right, bound - 6, "end", fmt::format("within {:.0f} ms", found.within_s * 1e3), "soft");
+  out += words(box.x(0.5), box.bottom + 36, "middle",
+               fmt::format("whole answers by requests a second; {:.1f}/s are sustained, a cross is a rate "
+                           "that is not",
+                           found.rate),
+               "soft");
   return out + "</svg>\n";
 }
 

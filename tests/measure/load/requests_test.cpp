@@ -136,6 +136,15 @@ TEST(Plot, EscapesItsTitleAndMarksEachFate) {
   cell.report = report;
   cell.report.sent = 5;
   EXPECT_NE(plot_svg(std::vector{cell}, "x").find("</svg>"), std::string::npos);
+
+  Capacity capacity{{{1, {}}, {2, report}}, 2, report.complete_per_s()};
+  EXPECT_NE(plot_svg(capacity, "x").find("2 at once"), std::string::npos);
+  EXPECT_NE(plot_svg(Capacity(), "x").find("</svg>"), std::string::npos);
+
+  SustainedRate found{0.1, 20, {{20, true, report}, {30, false, report}, {25, false, {}}}};
+  EXPECT_NE(plot_svg(found, "x").find("20.0/s are sustained"), std::string::npos);
+  EXPECT_NE(plot_svg(found, "x").find("within 100 ms"), std::string::npos);
+  EXPECT_NE(plot_svg(SustainedRate(), "x").find("</svg>"), std::string::npos);
 }
 
 }  // namespace
