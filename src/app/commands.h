@@ -19,6 +19,7 @@ void add_inspect(CLI::App& app);
 void add_convert(CLI::App& app);
 void add_quantize(CLI::App& app);
 void add_eval(CLI::App& app);
+void add_bench(CLI::App& app);
 void add_load(CLI::App& app);
 void add_train(CLI::App& app);
 void add_keys(CLI::App& app);

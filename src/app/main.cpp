@@ -30,6 +30,7 @@ constexpr const char* kFooter = R"(Examples:
   tern quantize model.gguf small.gguf --type q4_k_m
   tern tokenize -m model.gguf <text            the ids of a text
   tern eval search --n 500                     how well the embedded model answers, beside a baseline
+  tern bench -m model.gguf                     how fast a model runs here, beside the machine's limits
   tern load http://127.0.0.1:8080 --rate 50    latencies of a server under load
   tern train search --config configs/search.toml --out runs/search
 
@@ -50,6 +51,7 @@ int main(int argc, char** argv) {
   app::add_convert(app);
   app::add_quantize(app);
   app::add_eval(app);
+  app::add_bench(app);
   app::add_load(app);
   app::add_train(app);
   app::add_keys(app);

@@ -52,6 +52,8 @@ bool spin_until(const Ready& ready) {
 struct ThreadTeam::Impl {
   std::vector<std::thread> threads;
 
+  double waited = 0;
+
   // The job; written by the caller while no piece is unclaimed or running.
   const std::function<void(size_t, size_t, int)>* body = nullptr;
   size_t items = 0;
@@ -121,6 +123,10 @@ int ThreadTeam::size() const {
   return static_cast<int>(impl_->threads.size()) + 1;
 }
 
+double ThreadTeam::waited() const {
+  return impl_->waited;
+}
+
 void ThreadTeam::parallel_for(size_t items, double work,
                               const std::function<void(size_t begin, size_t end, int member)>& body) {
   if (items == 0) return;
@@ -140,8 +146,12 @@ void ThreadTeam::parallel_for(size_t items, double work,
 
   team.run_pieces(0);
   const auto finished = [&] { return team.done.load(std::memory_order_acquire) == pieces; };
-  if (spin_until(finished)) return;
-  for (uint32_t seen; (seen = team.done.load(std::memory_order_acquire)) != pieces;) team.done.wait(seen);
+  if (finished()) return;
+  const TimePoint start = Clock::now();
+  if (!spin_until(finished)) {
+    for (uint32_t seen; (seen = team.done.load(std::memory_order_acquire)) != pieces;) team.done.wait(seen);
+  }
+  team.waited += seconds_since(start);
 }
 
 }  // namespace tern

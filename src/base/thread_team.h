@@ -18,6 +18,8 @@ class ThreadTeam {
   ThreadTeam& operator=(const ThreadTeam&) = delete;
 
   int size() const;
+  /// Seconds that the caller has waited for the others at the ends of jobs. From the caller's thread.
+  double waited() const;
 
   /// Calls body(begin, end, member) over pieces that cover [0, items) once. `work` is the job's whole cost in
   /// multiply-adds, about: jobs too small to share run on the caller alone. Pieces are handed out

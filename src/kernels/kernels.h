@@ -126,6 +126,10 @@ struct Kernels {
   /// y[i] += a * x[i], one fused multiply-add each.
   void (*axpy)(float a, const float* x, size_t n, float* y);
   void (*scale)(float a, size_t n, float* x);
+
+  /// The integer products of matmul on registers alone, so many rounds of them; returns the multiply-adds that
+  /// were done. What a machine can at most, for measuring.
+  uint64_t (*spin_products)(size_t rounds);
 };
 
 /// The best instruction set that this machine has (CPUID and XGETBV).

@@ -8,7 +8,7 @@
 #include "base/error.h"
 #include "base/memory.h"
 #include "engine/engine.h"
-#include "measure/bandwidth.h"
+#include "measure/machine.h"
 #include "text/chat.h"
 #include "text/vocabulary.h"
 

@@ -1,4 +1,4 @@
-#include "measure/bandwidth.h"
+#include "measure/machine.h"
 
 #include <sys/mman.h>
 
@@ -65,6 +65,23 @@ double measure_read_bandwidth(int threads, double seconds) {
       for (size_t i = first; i < last; ++i) sink += read_all(buffer.data() + i * piece_bytes, piece_bytes);
     });
     best = std::max(best, static_cast<double>(buffer_bytes) / seconds_since(start));
+  } while (seconds_since(begin) < seconds);
+  return best;
+}
+
+double measure_int8_peak(const Kernels& kernels, int threads, double seconds) {
+  constexpr size_t kRounds = 20000;
+  ThreadTeam team(threads);
+  const size_t pieces = static_cast<size_t>(team.size()) * 8;
+  double best = 0;
+  const TimePoint begin = Clock::now();
+  do {
+    const TimePoint start = Clock::now();
+    std::atomic<uint64_t> products{0};
+    team.parallel_for(pieces, 1e9, [&](size_t first, size_t last, int) {
+      for (size_t i = first; i < last; ++i) products += kernels.spin_products(kRounds);
+    });
+    best = std::max(best, 2 * static_cast<double>(products) / seconds_since(start));
   } while (seconds_since(begin) < seconds);
   return best;
 }

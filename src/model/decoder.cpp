@@ -23,7 +23,7 @@ class Decoder final : public Model {
                     const std::function<bool()>& pause, float* logits) override;
   void draft(std::span<const BatchToken> batch, const float* states, PagedCache& cache,
              float* logits) override;
-  ModelStatistics statistics() const override { return meter_.statistics(); }
+  ModelStatistics statistics() const override;
   std::vector<uint64_t> expert_choices() const override { return meter_.expert_choices(); }
 
  private:
@@ -130,6 +130,12 @@ Decoder::Decoder(const GgufFile& file, const DecoderShape& shape, const ModelOpt
   if (weights_->draft) joined_.resize(tokens * 2 * hidden);
   activations_.reserve(tokens, weights_->draft ? 2 * hidden : hidden);
   for (auto* buffer : {&x_, &normed_, &delta_}) buffer->resize(tokens * hidden);
+}
+
+ModelStatistics Decoder::statistics() const {
+  ModelStatistics statistics = meter_.statistics();
+  statistics.waited_s = team_.waited();
+  return statistics;
 }
 
 void Decoder::forward(std::span<const BatchToken> batch, PagedCache& cache, float* logits, float* states) {

@@ -39,7 +39,9 @@ struct ModelStatistics {
   /// once a sequence and layer: what a pass must read at least. Its quotient with the stages' total is the
   /// bandwidth that was reached.
   uint64_t bytes = 0;
+  double waited_s = 0;  ///< of the stages' time, for other threads to end their part
 };
+ModelStatistics& operator+=(ModelStatistics& sum, const ModelStatistics& more);
 ModelStatistics operator-(const ModelStatistics& later, const ModelStatistics& earlier);
 
 /// Gives each stretch of time to a stage: one reading of the clock between two stages.

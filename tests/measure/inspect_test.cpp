@@ -7,7 +7,7 @@
 
 #include "base/error.h"
 #include "engine/engine.h"
-#include "measure/bandwidth.h"
+#include "measure/machine.h"
 #include "model/hf_folder.h"
 #include "tests/model/tiny_checkpoint.h"
 #include "tests/model/tiny_file.h"

@@ -20,6 +20,7 @@ namespace {
 #include "kernels/generic/matmul.h"
 #include "kernels/generic/formats.h"
 #include "kernels/generic/blocks.h"
+#include "kernels/generic/products.h"
 #include "kernels/generic/quantize.h"
 #include "kernels/generic/vectors.h"
 #include "kernels/generic/table.h"
@@ -27,7 +28,7 @@ namespace {
 
 }  // namespace
 
-constinit const Kernels avx2_kernels = {Isa::avx2, matmul,      gemm, quantize_q8, rms_norm,
-                                        silu_mul,  exp_shifted, max,  axpy,        scale};
+constinit const Kernels avx2_kernels = {Isa::avx2,   matmul, gemm, quantize_q8, rms_norm,     silu_mul,
+                                        exp_shifted, max,    axpy, scale,       spin_products};
 
 }  // namespace tern

@@ -246,6 +246,14 @@ inline __m256i broadcast_four(const int8_t* from) {
   __builtin_memcpy(&four, from, 4);
   return _mm256_set1_epi32(four);
 }
+// To the compiler the value is another one now: what is computed from it is computed anew.
+inline void keep_computing(__m256i& v) {
+  asm volatile("" : "+x"(v));
+}
+inline void keep_computing(Ints& v) {
+  keep_computing(v.low);
+  keep_computing(v.high);
+}
 inline Ints add_products(Ints words, const Factor<false>& w, __m256i x) {
   return {_mm256_add_epi16(words.low, _mm256_maddubs_epi16(w.codes.low, x)),
           _mm256_add_epi16(words.high, _mm256_maddubs_epi16(w.codes.high, x))};

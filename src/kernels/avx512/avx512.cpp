@@ -20,6 +20,7 @@ namespace {
 #include "kernels/generic/matmul.h"
 #include "kernels/generic/formats.h"
 #include "kernels/generic/blocks.h"
+#include "kernels/generic/products.h"
 #include "kernels/generic/quantize.h"
 #include "kernels/generic/vectors.h"
 #include "kernels/generic/table.h"
@@ -33,10 +34,11 @@ void matmul_with_bf16(const PackedMatrix& w, const Activations& x, float* y, siz
 
 }  // namespace
 
-constinit const Kernels avx512_kernels = {Isa::avx512, matmul,      gemm, quantize_q8, rms_norm,
-                                          silu_mul,    exp_shifted, max,  axpy,        scale};
+constinit const Kernels avx512_kernels = {Isa::avx512, matmul, gemm, quantize_q8, rms_norm,     silu_mul,
+                                          exp_shifted, max,    axpy, scale,       spin_products};
 
 constinit const Kernels avx512_bf16_kernels = {
-    Isa::avx512_bf16, matmul_with_bf16, gemm, quantize_q8, rms_norm, silu_mul, exp_shifted, max, axpy, scale};
+    Isa::avx512_bf16, matmul_with_bf16, gemm, quantize_q8, rms_norm, silu_mul, exp_shifted, max, axpy, scale,
+    spin_products};
 
 }  // namespace tern

@@ -226,6 +226,13 @@ inline __m512i broadcast_four(const int8_t* from) {
   __builtin_memcpy(&four, from, 4);
   return _mm512_set1_epi32(four);
 }
+// To the compiler the value is another one now: what is computed from it is computed anew.
+inline void keep_computing(__m512i& v) {
+  asm volatile("" : "+v"(v));
+}
+inline void keep_computing(Ints& v) {
+  keep_computing(v.v);
+}
 template <bool Signed>
 inline Ints add_products(Ints sums, const Factor<Signed>& w, __m512i x) {
   return {_mm512_dpbusd_epi32(sums.v, w.bytes, x)};

@@ -163,9 +163,21 @@ void scale(float a, size_t n, float* x) {
   for (size_t i = 0; i < n; ++i) x[i] *= a;
 }
 
+uint64_t spin_products(size_t rounds) {
+  constexpr size_t products = 32;  // of a round
+  int32_t sum = 0;
+  for (size_t round = 0; round < rounds; ++round) {
+    int8_t one = 1;
+    asm volatile("" : "+r"(one));
+    for (size_t i = 0; i < products; ++i) sum += one * static_cast<int8_t>(i);
+  }
+  asm volatile("" : "+r"(sum));
+  return rounds * products;
+}
+
 }  // namespace
 
-const Kernels scalar_kernels = {Isa::scalar, matmul,      gemm, quantize_q8, rms_norm,
-                                silu_mul,    exp_shifted, max,  axpy,        scale};
+const Kernels scalar_kernels = {Isa::scalar, matmul, gemm, quantize_q8, rms_norm,     silu_mul,
+                                exp_shifted, max,    axpy, scale,       spin_products};
 
 }  // namespace tern

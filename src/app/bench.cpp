@@ -1,0 +1,78 @@
+// tern bench: how fast a model runs here, and how fast it could at most.
+#include "measure/bench.h"
+
+#include <fmt/format.h>
+
+#include "app/commands.h"
+#include "base/cores.h"
+#include "base/progress.h"
+
+namespace tern::app {
+namespace {
+
+struct BenchArguments {
+  ModelArguments model;
+  BenchOptions options;
+  bool json = false;
+};
+
+template <typename Report>
+void print(const Report& report, bool json) {
+  fmt::print("{}", json ? to_json(report).dump(2) + "\n" : to_text(report));
+}
+
+void measure_model(BenchArguments& arguments) {
+  BenchOptions& options = arguments.options;
+  if (!arguments.model.isa.empty()) options.isa = parse_isa(arguments.model.isa);
+  options.threads = arguments.model.threads > 0 ? arguments.model.threads : usable_cores();
+  const GgufFile file = arguments.model.open();
+  Progress progress("bench");
+  const BenchReport report =
+      run_bench(file, options, [&](double share, const std::string& what) { progress.update(share, what); });
+  progress.finish();
+  print(report, arguments.json);
+}
+
+}  // namespace
+
+void add_bench(CLI::App& app) {
+  CLI::App* command =
+      app.add_subcommand("bench", "Measure how fast a model runs here, beside the machine's limits");
+  auto arguments = std::make_shared<BenchArguments>();
+  BenchOptions& options = arguments->options;
+  arguments->model.add_to(*command);
+  command->add_option("-p,--prompt", options.prompt, "Tokens of a prompt (0: none)")->capture_default_str();
+  command->add_option("-n,--generate", options.generate, "Tokens that each stream generates (0: none)")
+      ->capture_default_str();
+  command->add_option("-d,--depth", options.depth, "Tokens in the cache before a stream begins")
+      ->capture_default_str();
+  command->add_option("-b,--streams", options.streams, "Streams decoded together")->capture_default_str();
+  command
+      ->add_option("-r,--rounds", options.rounds, "Prompts and decoding in turn, so often; the median counts")
+      ->capture_default_str();
+  command->add_option("--piece", options.piece, "Tokens of a prompt in one pass at most")
+      ->capture_default_str();
+  command->add_flag("--json", arguments->json, "Print one JSON object");
+  command->footer(
+      R"(The limits are measured in the same run: the bandwidth of reading memory, and the 8-bit products of
+this instruction set on registers alone. GB/s counts the weights that a pass must read and the cache.
+
+Examples:
+  tern bench                              the embedded model
+  tern bench -m model.gguf -p 512 -n 64
+  tern bench -m model.gguf -d 4096 -b 8   eight streams behind 4,096 tokens each
+  tern bench machine                      the limits alone)");
+
+  CLI::App* machine = command->add_subcommand("machine", "Measure the machine's limits alone");
+  machine->fallthrough();
+  machine->callback([arguments] {
+    const std::string& isa = arguments->model.isa;
+    const int threads = arguments->model.threads > 0 ? arguments->model.threads : usable_cores();
+    print(measure_machine(isa.empty() ? detect_isa() : parse_isa(isa), threads, 1), arguments->json);
+  });
+  command->callback([arguments, machine] {
+    if (!machine->parsed()) measure_model(*arguments);
+  });
+}
+
+}  // namespace tern::app

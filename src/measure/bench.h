@@ -1,0 +1,68 @@
+// How fast a model runs on this machine, beside what the machine can at most.
+#pragma once
+
+#include <functional>
+#include <nlohmann/json.hpp>
+#include <string>
+#include <vector>
+
+#include "files/gguf.h"
+#include "model/model.h"
+
+namespace tern {
+
+struct BenchOptions {
+  int prompt = 512;   ///< tokens of a prompt; 0: no prompts are measured
+  int generate = 64;  ///< tokens of each stream; 0: no decoding is measured
+  int depth = 0;      ///< tokens that each stream has in the cache before it begins
+  int streams = 1;    ///< decoded together
+  int rounds = 5;     ///< prompts and decoding in turn
+  int piece = 128;    ///< tokens of a prompt in one pass at most, as in the engine
+  int threads = 1;
+  Isa isa = detect_isa();
+};
+
+/// What the machine can at most, measured in the same run; see measure/machine.h.
+struct MachineLimits {
+  int threads = 0;
+  Isa isa = Isa::scalar;
+  double read_bytes_s = 0;
+  double int8_ops_s = 0;
+};
+MachineLimits measure_machine(Isa isa, int threads, double seconds = 0.3);
+
+/// One kind of work, over all its rounds.
+struct BenchWork {
+  std::vector<double> tokens_s;  ///< of each round, in their order
+  ModelStatistics statistics;    ///< of all
+  double sampling_s = 0;         ///< choosing tokens, on top of the stages
+  double seconds = 0;            ///< of all
+  uint64_t tokens = 0;           ///< of all
+  double ops = 0;                ///< of the weights: two a weight and token, attention's own left out
+
+  double median() const;
+  double bytes_s() const { return seconds > 0 ? static_cast<double>(statistics.bytes) / seconds : 0; }
+  double ops_s() const { return seconds > 0 ? ops / seconds : 0; }
+};
+
+struct BenchReport {
+  BenchOptions options;
+  ModelShape model;
+  MachineLimits machine;
+  BenchWork prompt, decode;
+};
+
+/// Loads the model and runs prompts of random tokens, and streams that continue random prompts with their
+/// most probable tokens, in turn. `progress` is told the share done and what is next. Throws as load_model,
+/// and Error{bad_input} for options out of range, such as more tokens than the model's context.
+BenchReport run_bench(const GgufFile& file, const BenchOptions& options,
+                      const std::function<void(double share, const std::string& what)>& progress);
+
+/// Keys: pp_tps, tg_tps (medians), gbps, bandwidth_share, stages_us (of decoding, a token), and all else
+/// under prompt, decode, machine.
+nlohmann::ordered_json to_json(const BenchReport& report);
+std::string to_text(const BenchReport& report);
+nlohmann::ordered_json to_json(const MachineLimits& limits);
+std::string to_text(const MachineLimits& limits);
+
+}  // namespace tern
