@@ -183,15 +183,14 @@ void MlaAttention::attend_decompressed(const Compute& compute, const MlaWeights&
 void MlaAttention::decompress_block(const Kernels& kernels, const MlaWeights& weights, int head,
                                     const float* latents, size_t keys, Member& member) {
   const size_t rank = shape_.kv_rank, width = shape_.cache_row(), nope = shape_.nope, v = shape_.v;
-  const float* up_k = weights.up_k + head * rank * nope;
-  kernels.gemm(latents, width, up_k, nope, member.keys.data(), nope, keys, nope, rank, false);
+  const PackedMatrix &up_k = weights.up_k[head], &up_v = weights.up_v[head];
+  member.activations.set(kernels, latents, width, keys, rank, needs_quantized(up_v));
+  kernels.matmul(up_k, member.activations, member.keys.data(), nope, 0, up_k.panels());
   for (size_t key = 0; key < keys; ++key) {
     for (size_t c = 0; c < nope; ++c) member.keys_t[c * kBlock + key] = member.keys[key * nope + c];
     const float* roped = latents + key * width + rank;
     for (int c = 0; c < shape_.rope; ++c) member.keys_t[(nope + c) * kBlock + key] = roped[c];
   }
-  const PackedMatrix& up_v = weights.up_v[head];
-  member.activations.set(kernels, latents, width, keys, rank, needs_quantized(up_v));
   kernels.matmul(up_v, member.activations, member.values.data(), v, 0, up_v.panels());
 }
 

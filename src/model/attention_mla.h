@@ -45,8 +45,7 @@ struct MlaWeights {
   std::vector<float> kv_a_norm;  ///< {kv_rank}
   /// Per head W_UK transposed {kv_rank, nope}: takes a query into the latent space.
   std::vector<PackedMatrix> absorb_k;
-  /// The same as plain floats {heads, kv_rank, nope}: makes keys from latents.
-  const float* up_k = nullptr;
+  std::vector<PackedMatrix> up_k;  ///< per head W_UK {nope, kv_rank}, F32: makes keys from latents
   std::vector<PackedMatrix> up_v;  ///< per head W_UV {v, kv_rank}
   PackedMatrix out;                ///< {hidden, heads * v}
 };
@@ -60,7 +59,7 @@ MlaWeights load_mla(TensorReader& reader, const MlaShape& shape, uint64_t hidden
 /// it is cut: so its rows have the same bits whether they are made now or were kept from an earlier prompt.
 int absorbed_from(const MlaShape& shape);
 inline constexpr int kNever = std::numeric_limits<int>::max();
-inline constexpr int kUsualPiece = 128;
+inline constexpr int kUsualPiece = 512;
 
 /// Buffers for one layer at a time, sized once.
 class MlaAttention {

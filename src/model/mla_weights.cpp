@@ -8,10 +8,6 @@ namespace tern {
 
 namespace {
 
-float* take_floats(TensorReader& reader, uint64_t n) {
-  return reinterpret_cast<float*>(reader.memory().take(checked_mul(n, sizeof(float), "keys")));
-}
-
 /// `to` {cols, rows} from `from` {rows, cols}.
 void transpose(const float* from, uint64_t rows, uint64_t cols, float* to) {
   for (uint64_t r = 0; r < rows; ++r) {
@@ -23,17 +19,25 @@ TensorBytes load_unless_counting(TensorReader& reader, const GgufTensor& tensor)
   return reader.memory().only_counts() ? TensorBytes(std::span<const std::byte>()) : tensor.load();
 }
 
+PackedMatrix pack_floats(TensorReader& reader, const std::vector<float>& values, uint64_t rows,
+                         uint64_t cols) {
+  return reader.pack_rows(DType::f32, reinterpret_cast<const std::byte*>(values.data()), rows, cols);
+}
+
 /// attn_k_b {nope, kv_rank, heads} and attn_v_b {kv_rank, v, heads}.
 void load_split(TensorReader& reader, const MlaShape& shape, const std::string& prefix, MlaWeights& weights) {
   const uint64_t heads = shape.heads, rank = shape.kv_rank, nope = shape.nope, v = shape.v;
   const GgufTensor& k = reader.tensor(prefix + "k_b.weight", {nope, rank, heads});
   const GgufTensor& up = reader.tensor(prefix + "v_b.weight", {rank, v, heads});
-  float* up_k = take_floats(reader, k.elements());
-  weights.up_k = up_k;
   const TensorBytes keys = load_unless_counting(reader, k), values = load_unless_counting(reader, up);
-  if (up_k) decode(k.dtype(), keys.data(), k.elements(), up_k);
   const size_t k_head = keys.size() / heads, v_head = values.size() / heads;
+  std::vector<float> transposed(rank * nope), natural(nope * rank);
   for (uint64_t h = 0; h < heads; ++h) {
+    if (k_head > 0) {
+      decode(k.dtype(), keys.data() + h * k_head, rank * nope, transposed.data());
+      transpose(transposed.data(), rank, nope, natural.data());
+    }
+    weights.up_k.push_back(pack_floats(reader, natural, nope, rank));
     weights.absorb_k.push_back(reader.pack_rows(k.dtype(), keys.data() + h * k_head, rank, nope));
     weights.up_v.push_back(reader.pack_rows(up.dtype(), values.data() + h * v_head, v, rank));
   }
@@ -50,20 +54,18 @@ void load_joined(TensorReader& reader, const MlaShape& shape, const std::string&
   // Transposing breaks Q8_0's blocks, so what the absorbed way needs of them becomes F32; other types keep
   // theirs.
   const DType transposed_type = traits(type).block_size == 1 ? type : DType::f32;
-  std::vector<float> natural(nope * rank);
+  std::vector<float> natural(nope * rank), transposed(rank * nope);
   std::vector<std::byte> encoded(row_bytes(transposed_type, nope * rank));
-  float* up_k = take_floats(reader, heads * rank * nope);
-  weights.up_k = up_k;
   const TensorBytes joined = load_unless_counting(reader, kv);
   const size_t row = joined.size() / (heads * (nope + v));
   for (uint64_t h = 0; h < heads; ++h) {
     const std::byte* from = joined.data() + h * (nope + v) * row;
-    if (up_k) {
-      float* transposed = up_k + h * rank * nope;
+    if (row > 0) {
       decode(type, from, nope * rank, natural.data());
-      transpose(natural.data(), nope, rank, transposed);
-      encode(transposed_type, transposed, nope * rank, encoded.data());
+      transpose(natural.data(), nope, rank, transposed.data());
+      encode(transposed_type, transposed.data(), nope * rank, encoded.data());
     }
+    weights.up_k.push_back(pack_floats(reader, natural, nope, rank));
     weights.absorb_k.push_back(reader.pack_rows(transposed_type, encoded.data(), rank, nope));
     weights.up_v.push_back(reader.pack_rows(type, from + nope * row, v, rank));
   }

@@ -34,8 +34,8 @@ PassMeter::PassMeter(const DecoderShape& shape, DecoderWeights& weights)
 void PassMeter::add_layer(int index, const DecoderShape& shape, const DecoderLayer& weights,
                           ExpertStore& experts) {
   Layer& layer = layers_.emplace_back();
-  if (const auto* mla = std::get_if<MlaShape>(&shape.attention)) {
-    measure(std::get<MlaWeights>(weights.attention), *mla, layer);
+  if (std::holds_alternative<MlaShape>(shape.attention)) {
+    measure(std::get<MlaWeights>(weights.attention), layer);
   } else {
     measure(std::get<GqaWeights>(weights.attention), layer);
     layer.window = std::get<GqaShape>(shape.attention).window(index);
@@ -44,12 +44,12 @@ void PassMeter::add_layer(int index, const DecoderShape& shape, const DecoderLay
   if (!shape.is_dense(index)) layer.expert = bytes_of(*experts.acquire(index, 0));
 }
 
-void PassMeter::measure(const MlaWeights& weights, const MlaShape& shape, Layer& layer) {
+void PassMeter::measure(const MlaWeights& weights, Layer& layer) {
   for (const PackedMatrix* matrix : {&weights.q, &weights.q_a, &weights.q_b, &weights.kv_a, &weights.out})
     layer.attention += bytes_of(*matrix);
   layer.attention += bytes_of(weights.up_v);  // both ways make values from latents
   layer.absorbed = bytes_of(weights.absorb_k);
-  layer.decompressed = uint64_t(shape.heads) * shape.kv_rank * shape.nope * sizeof(float);
+  layer.decompressed = bytes_of(weights.up_k);
 }
 
 void PassMeter::measure(const GqaWeights& weights, Layer& layer) {

@@ -42,7 +42,7 @@ class PassMeter {
     uint64_t expert = 0;                      ///< one routed expert
     uint64_t window = 0;                      ///< cached rows that a token sees at most; 0: all
   };
-  static void measure(const MlaWeights& weights, const MlaShape& shape, Layer& layer);
+  static void measure(const MlaWeights& weights, Layer& layer);
   static void measure(const GqaWeights& weights, Layer& layer);
   void add_layer(int index, const DecoderShape& shape, const DecoderLayer& weights, ExpertStore& experts);
 

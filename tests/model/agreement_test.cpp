@@ -260,9 +260,10 @@ TEST(Paths, AutomaticLeavesTheSameRowsHoweverAPromptIsCut) {
   Rng rng(42);
   const auto model = load(tiny_file({.v = 31, .seed = 9}), {.threads = 2, .max_batch = 128});
   const int tips = model->shape().same_rows_from;
-  ASSERT_EQ(tips, 32);  // (2 * 32 - 63) 128 * 129 / 2 / (32 * 63 - 128) = 4.4 tokens, and whole pages
-  const std::vector<int32_t> tokens = random_tokens(rng, 90, 48);
-  const std::vector<float> whole = run_fresh(*model, tokens, 90);
+  ASSERT_EQ(tips, 96);  // (2 * 32 - 63) 512 * 513 / 2 / (32 * 63 - 512) = 87.3 tokens, and whole pages
+  constexpr int kTokens = 120;
+  const std::vector<int32_t> tokens = random_tokens(rng, kTokens, 48);
+  const std::vector<float> whole = run_fresh(*model, tokens, kTokens);
   for (const int piece : {1, 7, 32, 50})
     EXPECT_TRUE(same_bits(run_fresh(*model, tokens, piece), whole)) << piece;
   // Generated tokens take the same way from there on, and another one before.
@@ -270,7 +271,7 @@ TEST(Paths, AutomaticLeavesTheSameRowsHoweverAPromptIsCut) {
     PagedCache cache = cache_for(*model);
     run_sequence(*model, cache, 0, std::span(tokens).first(prompt), prompt);
     std::vector<float> logits(48);
-    for (int at = prompt; at < 90; ++at) {
+    for (int at = prompt; at < kTokens; ++at) {
       ASSERT_TRUE(cache.extend(0, 1));
       const BatchToken token{tokens[at], at, 0, true, true};
       model->forward({&token, 1}, cache, logits.data());

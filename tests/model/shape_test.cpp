@@ -72,13 +72,16 @@ TEST(Shape, MeasuringTakesNoMemoryForWeights) {
       load_decoder_weights(file, read_deepseek2(file), false, alone, WeightMemory::counting());
   EXPECT_GT(weights->memory.bytes(), uint64_t{2} * 4096 * 256 * 4);
   EXPECT_EQ(weights->output.data, nullptr);
-  EXPECT_EQ(std::get<MlaWeights>(weights->layers[0].attention).up_k, nullptr);
+  EXPECT_EQ(std::get<MlaWeights>(weights->layers[0].attention).up_k[0].data, nullptr);
 }
 
 TEST(Paths, AreChosenByArithmetic) {
   const MlaShape v3{.heads = 128, .kv_rank = 512, .nope = 128, .rope = 64, .v = 128};
-  // (128 * 129 / 2) (1088 - 320) / (512 * 256 - 128 (1088 - 320)) = 193.5 tokens, and whole pages.
-  EXPECT_EQ(absorbed_from(v3), 224);
+  // 512 tokens share each key that is decompressed: 512 (1088 - 320) is more than the 512 * 256 that it
+  // takes.
+  EXPECT_EQ(absorbed_from(v3), kNever);
+  // (512 * 513 / 2) (1088 - 704) / (512 * 640 - 512 (1088 - 704)) = 384.75 tokens, and whole pages.
+  EXPECT_EQ(absorbed_from({.heads = 4, .kv_rank = 512, .nope = 320, .rope = 64, .v = 320}), 416);
   // A latent that is hardly smaller than the keys is worth decompressing for ever.
   EXPECT_EQ(absorbed_from({.heads = 4, .kv_rank = 64, .nope = 32, .rope = 16, .v = 32}), kNever);
   // And one whose scores cost no more is never worth it.
