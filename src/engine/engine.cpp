@@ -43,17 +43,20 @@ void check_options(const EngineOptions& options) {
   at_least("parallel", options.parallel, 1);
   at_least("threads", options.threads, 0);
   at_least("prompt_piece", options.prompt_piece, 1);
+  at_least("prompt_pass", options.prompt_pass, 1);
   at_least("most_waiting", options.most_waiting, 0);
   if (!(options.calibration_s >= 0) || options.calibration_s > 3600)
     fail(ErrorKind::bad_input, "calibration_s: expected 0 to 3600 seconds, found {}", options.calibration_s);
   if (!(options.longest_gap >= 0) || options.longest_gap > 3600)
     fail(ErrorKind::bad_input, "longest_gap: expected 0 to 3600 seconds, found {}", options.longest_gap);
-  constexpr int kMost = 1 << 20;  // far beyond use; keeps their sum an int
-  if (options.parallel > kMost) fail(ErrorKind::limit, "parallel: {}, at most {}", options.parallel, kMost);
-  if (options.prompt_piece > kMost)
-    fail(ErrorKind::limit, "prompt_piece: {}, at most {}", options.prompt_piece, kMost);
-  if (options.most_waiting > kMost)
-    fail(ErrorKind::limit, "most_waiting: {}, at most {}", options.most_waiting, kMost);
+  static constexpr int kMost = 1 << 20;  // far beyond use; keeps their sum an int
+  const auto at_most = [](const char* name, int value) {
+    if (value > kMost) fail(ErrorKind::limit, "{}: {}, at most {}", name, value, kMost);
+  };
+  at_most("parallel", options.parallel);
+  at_most("prompt_piece", options.prompt_piece);
+  at_most("prompt_pass", options.prompt_pass);
+  at_most("most_waiting", options.most_waiting);
 }
 
 ModelOptions model_options(const EngineOptions& options) {
@@ -61,7 +64,7 @@ ModelOptions model_options(const EngineOptions& options) {
   ModelOptions model;
   model.isa = options.isa;
   model.threads = threads_of(options);
-  model.max_batch = std::max(options.parallel, options.prompt_piece);
+  model.max_batch = std::max({options.parallel, options.prompt_piece, options.prompt_pass});
   return model;
 }
 
@@ -151,12 +154,13 @@ Engine::Impl::Impl(std::unique_ptr<Model> a_model, Tokenizer a_tokenizer, const 
       cache(cache_shape(model->shape(), options)),
       limits{std::min(model->shape().vocab, tokenizer.size()), cache.max_tokens, options.prompt_piece},
       most_requests(options.parallel + options.most_waiting),
-      scheduler(*model, {options.parallel, options.prompt_piece, cache, options.longest_gap,
-                         options.share_prefixes, Clock::now,
-                         [this] {
-                           const std::lock_guard lock(mutex);
-                           publish_load();
-                         }}),
+      scheduler(*model,
+                {options.parallel, options.prompt_piece, std::max(options.prompt_piece, options.prompt_pass),
+                 cache, options.longest_gap, options.share_prefixes, Clock::now,
+                 [this] {
+                   const std::lock_guard lock(mutex);
+                   publish_load();
+                 }}),
       pace_path(options.pace_file),
       pace_conditions(tern::pace_conditions(model->shape(), options.isa, threads_of(options))) {
   find_pace(options);

@@ -89,8 +89,10 @@ struct EngineOptions {
   int parallel = 8;          ///< sequences in one batch; more wait, first come first served
   uint64_t cache_bytes = 0;  ///< 0: parallel x context; a smaller cache than one context shortens the context
   int threads = 0;           ///< 0: usable_cores()
-  int prompt_piece = 128;    ///< prompt tokens in one pass at most; a prompt is cut at its multiples only, so
-                             ///< that its rounding doesn't depend on what else runs
+  int prompt_piece = 128;  ///< a prompt is cut at its multiples only; several prompts share a pass of so many
+                           ///< tokens
+  int prompt_pass = 512;  ///< tokens of one prompt in one pass at most, where that holds up nobody: reads the
+                          ///< weights less often. At least a piece
   double longest_gap = 0.05;   ///< seconds between two tokens of a stream while prompts run: these pause
                                ///< between layers. Where two decode steps take longer, those
   bool share_prefixes = true;  ///< requests that begin alike share what the cache has of it; the same bits
@@ -126,8 +128,8 @@ class Engine {
   /// Loads the model from `file` and starts the engine's thread. Throws as load_model and read_vocabulary,
   /// and Error{bad_input | limit} naming the option out of range.
   Engine(const GgufFile& file, const EngineOptions& options);
-  /// Takes a model that was loaded elsewhere; it must take batches of parallel and of
-  /// prompt_piece tokens.
+  /// Takes a model that was loaded elsewhere; it must take batches of parallel, of prompt_piece and of
+  /// prompt_pass tokens.
   Engine(std::unique_ptr<Model> model, Tokenizer tokenizer, const EngineOptions& options);
   ~Engine();  ///< cancels what runs and waits
 

@@ -102,22 +102,25 @@ Generation::Generation(RequestId id, GenerateRequest request, std::shared_ptr<Ev
   tokens_ = std::move(request_.prompt);
 }
 
-std::span<const int32_t> Generation::next() const {
+std::span<const int32_t> Generation::next(size_t most) const {
   if (!in_prompt()) return tokens().last(1);
-  const int piece_end = (cached_ / limits_.prompt_piece + 1) * limits_.prompt_piece;
-  return tokens().subspan(cached_, std::min(piece_end, prompt_tokens()) - cached_);
+  const int piece = limits_.prompt_piece, first_end = (cached_ / piece + 1) * piece;
+  const int last_end = (cached_ + static_cast<int>(most)) / piece * piece;
+  const int end =
+      cached_ + static_cast<int>(most) >= prompt_tokens() ? prompt_tokens() : std::max(first_end, last_end);
+  return tokens().subspan(cached_, std::min(end, prompt_tokens()) - cached_);
 }
 
-bool Generation::wants_logits() const {
-  return cached_ + static_cast<int>(next().size()) >= usage_.prompt_tokens;
+bool Generation::wants_logits(size_t fed) const {
+  return cached_ + static_cast<int>(fed) >= usage_.prompt_tokens;
 }
 
 void Generation::predict(double seconds) {
   if (std::isfinite(seconds)) predicted_s_ = seconds_between(request_.arrived, limits_.clock()) + seconds;
 }
 
-void Generation::advance() {
-  cached_ += static_cast<int>(next().size());
+void Generation::advance(size_t fed) {
+  cached_ += static_cast<int>(fed);
 }
 
 void Generation::choose(std::span<float> logits) {

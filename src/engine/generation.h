@@ -47,13 +47,14 @@ class Generation {
   /// The prompt and what was said so far.
   std::span<const int32_t> tokens() const { return tokens_; }
 
-  /// The tokens to feed next, at positions cached() and on: a piece of the prompt, or the token chosen last.
-  std::span<const int32_t> next() const;
+  /// The tokens to feed next, at positions cached() and on: of the prompt as many pieces as `most` tokens
+  /// hold, at least one; or the token chosen last.
+  std::span<const int32_t> next(size_t most = 0) const;
   int cached() const { return cached_; }
-  /// Whether a token is to be chosen from the logits of next()'s last token.
-  bool wants_logits() const;
-  /// next() was fed.
-  void advance();
+  /// Whether a token is to be chosen from the logits of the last of so many next tokens.
+  bool wants_logits(size_t fed) const;
+  /// So many of next() were fed.
+  void advance(size_t fed);
   /// The rest of the prompt; skip() leaves out the first of it, whose rows are there already.
   std::span<const int32_t> prompt_to_come() const { return tokens().subspan(cached_, prompt_left()); }
   void skip(int tokens) { cached_ += tokens; }

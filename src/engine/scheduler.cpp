@@ -15,8 +15,8 @@ Scheduler::Scheduler(Model& model, const Limits& limits)
     free_sequences_.push_back(sequence);
   running_.reserve(limits.parallel);
   streams_.tokens.reserve(limits.parallel);
-  prompts_.tokens.reserve(limits.prompt_piece);
-  for (Batch* batch : {&streams_, &prompts_}) batch->turns.reserve(limits.parallel);
+  for (Pass* pass : {&express_, &prompts_}) pass->batch.tokens.reserve(limits.prompt_pass);
+  for (Batch* batch : {&streams_, &express_.batch, &prompts_.batch}) batch->turns.reserve(limits.parallel);
   logits_.resize(checked_mul(limits.parallel, model.shape().vocab, "the logits of one step"));
 }
 
@@ -32,16 +32,19 @@ void Scheduler::step() {
   mind_deadlines();
   schedule_streams();
   schedule_prompts();
-  if (!streams_.turns.empty() || !prompts_.turns.empty()) ++steps_;
+  if (!streams_.turns.empty() || express_.under_way() || prompts_.under_way()) ++steps_;
   const StepWork decoded = work_of(streams_, 1, false);
   run_streams();
   finish(streams_);
+  double gap = limits_.longest_gap;
   if (decoded.streams > 0) {
-    const double took = seconds_between(began, limits_.clock());
-    statistics_.decode.add(pace_.predict(decoded), took);
+    const double took = seconds_between(began, limits_.clock()), usual = pace_.predict(decoded);
+    statistics_.decode.add(usual, took);
     pace_.observe(decoded, took);
+    // A step that something held up is no reason to hold the streams up twice as long.
+    gap = std::max(gap, 2 * (usual > 0 ? std::min(took, usual) : took));
   }
-  if (run_prompts(began)) finish(prompts_);
+  run_prompts(express_.under_way() ? express_ : prompts_, began, gap);
   release_ended();
 }
 
@@ -90,26 +93,62 @@ int Scheduler::pages_to_come(const Running& request) const {
 void Scheduler::schedule_streams() {
   streams_.clear();
   for (const auto& request : running_) {
-    if (request->generation && !request->generation->in_prompt()) take_turn(*request, streams_);
+    if (request->generation && !request->generation->in_prompt())
+      take_turn(*request, streams_, request->generation->next());
   }
 }
 
-/// The next pass, where none is under way: whole pieces while there is room for them.
+/// The next passes, where none is under way. The express pass is that of promised prompts; where there are
+/// none, of those whose turn comes before the pass that is under way.
 void Scheduler::schedule_prompts() {
-  if (!prompts_.turns.empty()) return;
-  prompts_.clear();
-  // A promise was made without the company of prompts that have none, before it has a place, too.
-  const bool promised_only = prompts_are_urgent() || (!waiting_.empty() && waiting_.front()->promised());
-  size_t room = limits_.prompt_piece;
-  for (const auto& request : running_) reuse_prefix(*request);
-  for (Running* request : prompts_in_order()) {
-    const size_t piece = request->generation->next().size();
-    if (piece > room) continue;  // pieces are never cut: see Generation
-    if (promised_only && !request->generation->promised()) continue;
-    room -= piece;
-    request->in_pass = true;
-    take_turn(*request, prompts_);
+  for (const auto& request : running_) {
+    if (!request->in_pass) reuse_prefix(*request);
   }
+  const std::vector<Running*> order = prompts_in_order();
+  const auto is_promised = [](const Running* request) { return request->generation->promised(); };
+  const bool urgent = std::any_of(order.begin(), order.end(), is_promised);
+  if (urgent) fill(express_, order, is_promised);
+  // A promise was made without the company of prompts that have none, before it has a place, too.
+  if (urgent || (!waiting_.empty() && waiting_.front()->promised())) return;
+  fill(prompts_, order, [](const Running*) { return true; });
+  const auto in_pass =
+      std::find_if(order.begin(), order.end(), [](const Running* request) { return request->in_pass; });
+  fill(express_, std::span(order.begin(), in_pass), [](const Running*) { return true; });
+}
+
+/// Whole pieces of prompts in this order, while there is room for them.
+template <typename Wanted>
+void Scheduler::fill(Pass& pass, std::span<Running* const> order, const Wanted& wanted) {
+  if (pass.under_way()) return;
+  pass.batch.clear();
+  size_t room = limits_.prompt_piece;
+  for (Running* request : order) {
+    if (request->in_pass || !wanted(request)) continue;
+    const bool first = pass.batch.turns.empty();
+    const size_t tokens = request->generation->next(first ? pass_tokens(*request->generation) : 0).size();
+    if (!first && tokens > room) continue;  // pieces are never cut: see Generation
+    room -= std::min(room, tokens);
+    request->in_pass = true;
+    take_turn(*request, pass.batch, request->generation->next(first ? tokens : 0));
+  }
+}
+
+/// Tokens of one prompt in one pass: fewer where a layer of so many would hold the streams up for too long,
+/// or a pass other promises.
+size_t Scheduler::pass_tokens(const Generation& generation) const {
+  if (generation.promised()) return limits_.prompt_piece;
+  size_t tokens = limits_.prompt_pass;
+  if (streams_.turns.empty()) return tokens;
+  const StepTime time = step_time();
+  const double step = pace_.predict(work_of(streams_, 1, false));
+  const double left = std::max(limits_.longest_gap, 2 * step) - step;
+  const auto layer = [&] {
+    const int count = static_cast<int>(tokens);
+    return time.seconds(time.prompt(count, generation.cached(), count)) / model_.shape().layers;
+  };
+  const size_t piece = limits_.prompt_piece;
+  while (tokens > piece && layer() > left) tokens -= std::min(piece, tokens - piece);
+  return tokens;
 }
 
 /// Takes over what others, perhaps a step ago, have made of the same beginning.
@@ -156,34 +195,34 @@ void Scheduler::run_streams() {
   }
 }
 
-/// Takes the pass further, by at least a layer, until the streams' gap is used up but for their next step.
-/// Prompts without a promise run while every promise leaves time for a layer. Whether the pass is done.
-bool Scheduler::run_prompts(TimePoint step_began) {
-  if (prompts_.turns.empty()) return false;
+/// Takes the pass further, by at least a layer, until the streams' gap since the step began is used up.
+/// Prompts without a promise run while every promise leaves time for a layer.
+void Scheduler::run_prompts(Pass& pass, TimePoint step_began, double gap) {
+  if (!pass.under_way()) return;
   const TimePoint began = limits_.clock();
-  const double decoded = seconds_between(step_began, began);
-  double gap = std::max(limits_.longest_gap, 2 * decoded);
+  const double all = model_.shape().layers;
   if (!prompts_are_urgent()) {
-    const double left = slack(0), layer = pace_.predict(work_of(prompts_, 1.0 / model_.shape().layers, true));
-    if (left < layer) return false;
-    gap = std::min(gap, decoded + left);
+    const double left = slack(0), layer = pace_.predict(work_of(pass.batch, 1 / all, true));
+    if (left < layer) return;
+    gap = std::min(gap, seconds_between(step_began, began) + left);
   }
-  const int before = pass_.layers;
-  const bool done = take_further(gap, step_began);
-  const int layers = (done ? model_.shape().layers : pass_.layers) - before;
-  const StepWork work = work_of(prompts_, static_cast<double>(layers) / model_.shape().layers, true);
+  const int before = pass.paused.layers;
+  const bool done = take_further(pass, gap, step_began);
+  const double layers = (done ? all : pass.paused.layers) - before;
+  const StepWork work = work_of(pass.batch, layers / all, true);
   if (work.prompt > 0) {
     const double took = seconds_between(began, limits_.clock());
     statistics_.prompt.add(pace_.predict(work), took);
     pace_.observe(work, took);
   }
-  if (done) prompts_done_ += prompts_.tokens.size();
-  return done;
+  if (!done) return;
+  prompts_done_ += pass.batch.tokens.size();
+  finish(pass.batch);
 }
 
 /// The pass, until it is done (true) or the next layer would not be over so many seconds after `began`.
-bool Scheduler::take_further(double seconds, TimePoint began) {
-  if (prompts_.tokens.empty()) return true;
+bool Scheduler::take_further(Pass& pass, double seconds, TimePoint began) {
+  if (pass.batch.tokens.empty()) return true;
   TimePoint layer_began = limits_.clock();
   const auto pause = [&] {
     const TimePoint now = limits_.clock();
@@ -191,10 +230,10 @@ bool Scheduler::take_further(double seconds, TimePoint began) {
     return seconds_between(began, now) + layer > seconds;
   };
   try {
-    return model_.forward_part(prompts_.tokens, cache_, pass_, pause, logits_.data());
+    return model_.forward_part(pass.batch.tokens, cache_, pass.paused, pause, logits_.data());
   } catch (const std::exception&) {
-    pass_ = {};
-    for (Turn& turn : prompts_.turns) run_alone(prompts_, turn);
+    pass.paused = {};
+    for (Turn& turn : pass.batch.turns) run_alone(pass.batch, turn);
   }
   return true;
 }
@@ -206,9 +245,8 @@ void Scheduler::finish(Batch& batch) {
   tell_ended();
 }
 
-void Scheduler::take_turn(Running& request, Batch& batch) {
+void Scheduler::take_turn(Running& request, Batch& batch, std::span<const int32_t> tokens) {
   const Generation& generation = *request.generation;
-  const std::span<const int32_t> tokens = generation.next();
   Turn turn{&request, batch.tokens.size(), batch.tokens.size(), std::nullopt, std::nullopt};
   const int held = static_cast<int>(cache_.pages(request.sequence).size());
   prefixes_.make_room(PagedCache::pages_for(generation.cached() + static_cast<int>(tokens.size())) - held);
@@ -218,7 +256,7 @@ void Scheduler::take_turn(Running& request, Batch& batch) {
     for (const int32_t token : tokens)
       batch.tokens.push_back({token, position++, request.sequence, false, generated});
     turn.end = batch.tokens.size();
-    if (generation.wants_logits()) {
+    if (generation.wants_logits(tokens.size())) {
       batch.tokens.back().wants_logits = true;
       turn.row = batch.rows++;
     }
@@ -245,7 +283,7 @@ void Scheduler::finish_turn(Turn& turn) {
   if (turn.error) return end(*turn.request, FinishReason::error, *turn.error);
   const Usage before = generation.usage();
   if (generation.in_prompt()) statistics_.prompt_tokens += turn.end - turn.begin;
-  generation.advance();
+  generation.advance(turn.end - turn.begin);
   learn_prefix(*turn.request);
   if (!turn.row) return;
   try {
@@ -292,17 +330,18 @@ void Scheduler::tell_ended() {
 }
 
 /// A pass that nobody waits for any more is left; until then it may write the pages of who has ended.
-void Scheduler::leave_pass() {
+void Scheduler::leave_pass(Pass& pass) {
   const auto wanted = [](const Turn& turn) { return turn.request->generation != nullptr; };
-  if (std::any_of(prompts_.turns.begin(), prompts_.turns.end(), wanted) || prompts_.turns.empty()) return;
-  for (Turn& turn : prompts_.turns) turn.request->in_pass = false;
-  prompts_.clear();
-  pass_ = {};
+  if (std::any_of(pass.batch.turns.begin(), pass.batch.turns.end(), wanted)) return;
+  for (Turn& turn : pass.batch.turns) turn.request->in_pass = false;
+  pass.batch.clear();
+  pass.paused = {};
 }
 
 /// Gives back what ended requests held.
 void Scheduler::release_ended() {
-  leave_pass();
+  leave_pass(express_);
+  leave_pass(prompts_);
   std::erase_if(running_, [this](const std::unique_ptr<Running>& request) {
     if (request->generation || request->in_pass) return false;
     prefixes_.release(request->sequence);

@@ -32,8 +32,10 @@ void owe(Load& load, const Generation& generation, bool runs, const StepTime& ti
 /// Requests are admitted first come first served, promised ones by their deadlines, each with the pages it
 /// may need at most set aside, so an admitted request never runs out of them. Pages of an earlier request
 /// that began alike are taken over. A step decodes every stream that has its prompt behind it, then takes the
-/// prompts' pass as many layers further as the streams' longest gap allows. A pass holds pieces of up to
-/// prompt_piece tokens; where a prompt is cut never depends on the time, so neither do its logits.
+/// prompts' pass as many layers further as the streams' longest gap allows. A pass holds pieces of several
+/// prompts, prompt_piece tokens in all, or of one prompt prompt_pass, as far as its layers fit into that gap.
+/// Prompts whose turn comes first, promised ones above all, go by an express pass, for which the other one
+/// waits.
 ///
 /// A promised deadline comes before all that was not promised one: its request waits behind promised ones
 /// alone, prompts without a promise run in the time that no promise needs, and thinking is closed as soon as
@@ -42,7 +44,8 @@ class Scheduler {
  public:
   struct Limits {
     int parallel = 0;      ///< requests that run at once
-    int prompt_piece = 0;  ///< prompt tokens in one pass
+    int prompt_piece = 0;  ///< prompts are cut at its multiples alone; several share a pass of so many tokens
+    int prompt_pass = 0;   ///< tokens of one prompt in one pass at most
     PagedCache::Shape cache;
     /// Between two tokens of a stream, in seconds; prompts wait for what is left of it, but for one layer.
     /// Where it is less than two decode steps, those.
@@ -53,7 +56,7 @@ class Scheduler {
     /// once must find their places free. May be empty.
     std::function<void()> before_ends;
   };
-  /// The model must outlive it and take batches of parallel and of prompt_piece tokens.
+  /// The model must outlive it and take batches of parallel and of prompt_pass tokens.
   /// Throws Error{limit} where the memory can't be had.
   Scheduler(Model& model, const Limits& limits);
 
@@ -115,6 +118,13 @@ class Scheduler {
 
     void clear();
   };
+  /// Prompts that go through the model together.
+  struct Pass {
+    Batch batch;
+    PausedPass paused;
+
+    bool under_way() const { return !batch.turns.empty(); }
+  };
 
   void drop_broken();
   void admit();
@@ -130,20 +140,24 @@ class Scheduler {
   void mind_deadlines();
   void end_in_time(Generation& generation, const Load& owed, const StepTime& time) const;
   void run_streams();
-  bool run_prompts(TimePoint step_began);
-  bool take_further(double seconds, TimePoint began);
+  template <typename Wanted>
+  void fill(Pass& pass, std::span<Running* const> order, const Wanted& wanted);
+  size_t pass_tokens(const Generation& generation) const;
+  void run_prompts(Pass& pass, TimePoint step_began, double gap);
+  bool take_further(Pass& pass, double seconds, TimePoint began);
   double slack(int more) const;
   bool prompts_are_urgent() const;
+  double hold_up(const Pass& pass, const StepTime& time) const;
   void add_slots(Load& load, const StepTime& time) const;
   StepWork work_of(const Batch& batch, double share, bool prompts) const;
   void finish(Batch& batch);
 
-  void take_turn(Running& request, Batch& batch);
+  void take_turn(Running& request, Batch& batch, std::span<const int32_t> tokens);
   void run_alone(const Batch& batch, Turn& turn);
   void finish_turn(Turn& turn);
   void end(Running& request, FinishReason reason, const std::string& error = {});
   void tell_ended();
-  void leave_pass();
+  void leave_pass(Pass& pass);
   void release_ended();
   std::span<float> logits_of(size_t row);
 
@@ -158,8 +172,8 @@ class Scheduler {
   uint64_t prompts_done_ = 0;  ///< prompt tokens run so far
   uint64_t steps_ = 0;
   EngineStatistics statistics_;  ///< its sums; statistics() adds the state
-  Batch streams_, prompts_;      ///< of this step; the pass that is under way
-  PausedPass pass_;
+  Batch streams_;                ///< of this step
+  Pass express_, prompts_;       ///< the first goes before the second, which waits between two layers
   Pace pace_;
   RecentQuantiles answers_;    ///< tokens of answers over kUsualAnswer
   std::vector<float> logits_;  ///< {parallel, vocab}

@@ -52,19 +52,27 @@ Load Scheduler::load(bool for_one_more) const {
   for (const auto& generation : waiting_) {
     if (generation->promised()) owe(load, *generation, false, time, limits_.prompt_piece);
   }
-  // Promised prompts are counted whole. A pass of others holds them up for its rest; where there are none it
-  // runs in what time is left over.
-  const auto is_promised = [](const Turn& turn) {
-    return turn.request->generation && turn.request->generation->promised();
-  };
-  const bool others = std::none_of(prompts_.turns.begin(), prompts_.turns.end(), is_promised);
-  if (!prompts_.tokens.empty() && others && (load.all.prompt_s > 0 || for_one_more)) {
-    const double rest = 1 - static_cast<double>(pass_.layers) / model_.shape().layers;
-    load.all.prompt_s += time.seconds(work_of(prompts_, rest, true));
-    load.all.prompt_passes += 1;
+  if (load.all.prompt_s > 0 || for_one_more) {
+    load.all.prompt_s += hold_up(express_, time);
+    // The other pass stops for them, but not in the middle of a layer, nor of a step that nobody decodes in.
+    const double layer = time.seconds(work_of(prompts_.batch, 1.0 / model_.shape().layers, true));
+    load.all.prompt_s += std::min(hold_up(prompts_, time), std::max(limits_.longest_gap, layer));
+    load.all.prompt_passes += express_.under_way() + prompts_.under_way();
   }
   add_slots(load, time);
   return load;
+}
+
+/// Seconds that a pass of prompts without a promise still takes; promised ones are counted with their
+/// requests.
+double Scheduler::hold_up(const Pass& pass, const StepTime& time) const {
+  const auto is_promised = [](const Turn& turn) {
+    return turn.request->generation && turn.request->generation->promised();
+  };
+  if (!pass.under_way() || std::any_of(pass.batch.turns.begin(), pass.batch.turns.end(), is_promised))
+    return 0;
+  const double rest = 1 - static_cast<double>(pass.paused.layers) / model_.shape().layers;
+  return time.seconds(work_of(pass.batch, rest, true));
 }
 
 /// When the places of those that run are free at the latest. One whose prompt has no promise may wait for its
@@ -123,11 +131,12 @@ void Scheduler::calibrate(double seconds) {
     if (round == kWarmUp) pace_.forget_ratios();
     const int tokens = std::max(1, longest >> (round % 3));
     if (!cache_.extend(0, tokens)) return;
-    prompts_.clear();
-    for (int i = 0; i < tokens; ++i) prompts_.tokens.push_back({0, i, 0, i + 1 == tokens});
+    Batch& prompt = prompts_.batch;
+    prompt.clear();
+    for (int i = 0; i < tokens; ++i) prompt.tokens.push_back({0, i, 0, i + 1 == tokens});
     TimePoint began = limits_.clock();
-    model_.forward(prompts_.tokens, cache_, logits_.data());
-    pace_.observe(work_of(prompts_, 1, true), seconds_between(began, limits_.clock()));
+    model_.forward(prompt.tokens, cache_, logits_.data());
+    pace_.observe(work_of(prompt, 1, true), seconds_between(began, limits_.clock()));
     cache_.truncate(0, 0);
     for (const int count : {1, (streams + 1) / 2, streams}) {
       streams_.clear();
@@ -140,7 +149,7 @@ void Scheduler::calibrate(double seconds) {
     }
     for (SequenceId s = 0; s < streams; ++s) cache_.truncate(s, 0);
   }
-  prompts_.clear();
+  prompts_.batch.clear();
   streams_.clear();
 }
 

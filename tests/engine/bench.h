@@ -20,15 +20,17 @@ class Bench {
  public:
   struct Sizes {
     int parallel = 4, prompt_piece = 16, context = 128, pages = 0;
+    int prompt_pass = 0;  ///< 0: a piece
   };
 
   explicit Bench(const Sizes& sizes, Script script = hashed())
-      : model(std::move(script), sizes.context, std::max(sizes.parallel, sizes.prompt_piece)),
+      : model(std::move(script), sizes.context,
+              std::max({sizes.parallel, sizes.prompt_piece, sizes.prompt_pass})),
         words_(fake::tokenizer()),
         format_(words_),
         limits_{kVocab, sizes.context, sizes.prompt_piece, [this] { return now; }},
-        scheduler(model,
-                  {sizes.parallel, sizes.prompt_piece, cache(sizes), kGap, true, [this] { return now; }}) {}
+        scheduler(model, {sizes.parallel, sizes.prompt_piece, std::max(sizes.prompt_piece, sizes.prompt_pass),
+                          cache(sizes), kGap, true, [this] { return now; }}) {}
 
   std::shared_ptr<Recorder> add(GenerateRequest request, bool promised = false) {
     auto sink = std::make_shared<Recorder>();

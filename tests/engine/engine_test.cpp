@@ -55,12 +55,13 @@ EngineOptions small_options() {
   EngineOptions options;
   options.parallel = 4;
   options.prompt_piece = 32;
+  options.prompt_pass = 96;
   return options;
 }
 
 std::unique_ptr<Engine> make_engine(const Plan& plan, FakeModel** seen = nullptr) {
   auto model = std::make_unique<FakeModel>(plan.script, plan.context,
-                                           std::max(plan.options.parallel, plan.options.prompt_piece));
+                                           std::max(plan.options.parallel, plan.options.prompt_pass));
   if (plan.gate) model->before = [gate = plan.gate](std::span<const BatchToken>) { gate->wait(); };
   if (seen) *seen = model.get();
   return std::make_unique<Engine>(std::move(model), fake::tokenizer(plan.thinks), plan.options);
@@ -190,11 +191,12 @@ TEST(Engine, TheEndCancelsWhatRunsAndWaits) {
   Gate gate;
   {
     Plan plan{small_options()};
+    plan.context = 1 << 14;  // longer than it takes from the gate's opening to the end
     plan.gate = &gate;
     const auto engine = make_engine(plan);
     for (int i = 0; i < 9; ++i) {
       sinks.push_back(std::make_shared<Recorder>());
-      engine->submit(ask(5, 200, i), sinks.back());
+      engine->submit(ask(5, 16000, i), sinks.back());
     }
     gate.pass(2);
     gate.wait_arrived(3);
@@ -292,6 +294,8 @@ TEST(Engine, RefusesOptionsByName) {
   EXPECT_TRUE(names(message([](auto& o) { o.longest_gap = std::nan(""); }), "longest_gap"));
   EXPECT_TRUE(names(message([](auto& o) { o.prompt_piece = 0; }), "prompt_piece"));
   EXPECT_TRUE(names(message([](auto& o) { o.prompt_piece = 1 << 30; }), "prompt_piece"));
+  EXPECT_TRUE(names(message([](auto& o) { o.prompt_pass = 0; }), "prompt_pass"));
+  EXPECT_TRUE(names(message([](auto& o) { o.prompt_pass = 1 << 30; }), "prompt_pass"));
   EXPECT_TRUE(names(message([](auto& o) { o.most_waiting = -1; }), "most_waiting"));
   EXPECT_TRUE(names(message([](auto& o) { o.threads = -1; }), "threads"));
   EXPECT_TRUE(names(message([](auto& o) { o.cache_bytes = 1; }), "cache_bytes"));

@@ -36,15 +36,14 @@ Told tell(const GenerateRequest& request, const std::vector<int32_t>& reply) {
   const Script script = says(0, reply);
   std::vector<int32_t> prefix;
   while (!generation.done()) {
-    if (generation.wants_logits()) {
-      std::vector<float> logits(kVocab);
-      script(prefix, logits);
-      generation.advance();
-      generation.choose(logits);
-      prefix.push_back(told.sink->tokens().back());
-    } else {
-      generation.advance();
-    }
+    const size_t fed = generation.next().size();
+    const bool wants_logits = generation.wants_logits(fed);
+    generation.advance(fed);
+    if (!wants_logits) continue;
+    std::vector<float> logits(kVocab);
+    script(prefix, logits);
+    generation.choose(logits);
+    prefix.push_back(told.sink->tokens().back());
   }
   generation.finish(*generation.done());
   told.finish = told.sink->wait();
@@ -79,9 +78,9 @@ TEST(Generation, FeedsThePromptInPiecesThenOneByOne) {
   EXPECT_EQ(generation.most_cached(), 63);
   std::vector<size_t> pieces;
   while (generation.in_prompt()) {
-    EXPECT_EQ(generation.wants_logits(), pieces.size() == 2);
+    EXPECT_EQ(generation.wants_logits(generation.next().size()), pieces.size() == 2);
     pieces.push_back(generation.next().size());
-    generation.advance();
+    generation.advance(pieces.back());
   }
   EXPECT_EQ(pieces, (std::vector<size_t>{16, 16, 8}));
   std::vector<float> logits(kVocab);
@@ -90,7 +89,26 @@ TEST(Generation, FeedsThePromptInPiecesThenOneByOne) {
   ASSERT_EQ(generation.next().size(), 1u);
   EXPECT_EQ(generation.next()[0], 'z');
   EXPECT_EQ(generation.cached(), 40);
-  EXPECT_TRUE(generation.wants_logits());
+  EXPECT_TRUE(generation.wants_logits(1));
+}
+
+TEST(Generation, TakesAsManyPiecesAsFit) {
+  static const Tokenizer words = fake::tokenizer();
+  static const ChatFormat vocabulary(words);
+  Generation generation(1, ask(std::string(60, 'x')), std::make_shared<Recorder>(), vocabulary, kLimits);
+  const auto fits = [&](size_t most) { return generation.next(most).size(); };
+  EXPECT_EQ(fits(0), 16u);  // a piece is fed in any case
+  EXPECT_EQ(fits(31), 16u);
+  EXPECT_EQ(fits(32), 32u);
+  EXPECT_EQ(fits(59), 48u);
+  EXPECT_EQ(fits(60), 60u);
+  EXPECT_EQ(fits(1000), 60u);
+  generation.skip(20);  // what was there already; cuts stay where they were
+  EXPECT_EQ(fits(0), 12u);
+  EXPECT_EQ(fits(27), 12u);
+  EXPECT_EQ(fits(28), 28u);
+  EXPECT_EQ(fits(39), 28u);
+  EXPECT_EQ(fits(40), 40u);
 }
 
 TEST(Generation, MaxTokensIsExact) {

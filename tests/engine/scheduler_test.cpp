@@ -106,6 +106,24 @@ TEST(Scheduler, ALayerLongerThanTheGapIsTakenAlone) {
   EXPECT_EQ(stream->tokens().size(), 5u);  // one of its own prompt, then one a layer
 }
 
+TEST(Scheduler, AStepThatWasHeldUpIsNotDoubled) {
+  Bench bench({4, 64, 1024, 0});
+  bench.take_time(0.02, 0.0003);  // a stream's step about 40 ms: the gap is two of them
+  bench.scheduler.calibrate(2);
+  const auto stream = bench.add(ask(5, 60));
+  Gaps gaps(bench, *stream);
+  bench.step();
+  const auto prompt = bench.add(ask(900, 2, 7));
+  const auto usual = bench.model.on_layer;
+  bench.model.on_layer = [&](std::span<const BatchToken> batch, int layer) {
+    usual(batch, layer);
+    if (batch.size() == 1 && stream->tokens().size() == 5 && layer == 0) bench.pass(0.3);
+  };
+  while (prompt->tokens().empty()) bench.step();
+  EXPECT_GE(gaps.longest, 0.34);
+  EXPECT_LE(gaps.longest, 0.34 + 0.0405) << "and one layer";
+}
+
 TEST(Scheduler, WithoutStreamsAPassStillPausesForNewsToBeRead) {
   Bench bench({4, 64, 256, 0});
   bench.take_time(0.04, 0);
@@ -239,6 +257,72 @@ TEST(Scheduler, PromptPiecesEndAtTheSamePlacesInCompany) {
   EXPECT_EQ(pieces_of_last(1), (std::vector<size_t>{16, 16, 13}));
 }
 
+std::vector<std::vector<size_t>> pieces_of_calls(const Bench& bench) {
+  std::vector<std::vector<size_t>> pieces;
+  for (const auto& call : bench.model.calls()) pieces.push_back(call.pieces);
+  return pieces;
+}
+
+TEST(Scheduler, OnePromptTakesSeveralPiecesOfAPassWhereNobodyDecodes) {
+  Bench bench({.parallel = 4, .prompt_piece = 16, .context = 128, .prompt_pass = 64});
+  bench.add(ask(100, 1));
+  bench.run_all();
+  EXPECT_EQ(pieces_of_calls(bench), (std::vector<std::vector<size_t>>{{64}, {36}}));
+}
+
+TEST(Scheduler, SeveralPromptsShareAPassOfOnePieceOnly) {
+  Bench bench({.parallel = 4, .prompt_piece = 16, .context = 128, .prompt_pass = 64});
+  for (int i = 0; i < 3; ++i) bench.add(ask(8, 1, i));
+  bench.run_all();
+  EXPECT_EQ(pieces_of_calls(bench), (std::vector<std::vector<size_t>>{{8, 8}, {8}}));
+}
+
+TEST(Scheduler, APassIsShorterWhereItsLayersWouldHoldStreamsUp) {
+  Bench bench({.parallel = 4, .prompt_piece = 16, .context = 1024, .prompt_pass = 256});
+  bench.take_time(0.001, 0.0006);  // 16 tokens 21 ms, a layer of 64 is 39 ms, one of 80 is 49
+  bench.scheduler.calibrate(5);
+  const auto stream = bench.add(ask(5, 200));
+  Gaps gaps(bench, *stream);
+  bench.step();
+  const auto prompt = bench.add(ask(900, 2, 7));
+  while (prompt->tokens().empty()) bench.step();
+  EXPECT_LE(gaps.longest, kGap * 1.05);
+  size_t longest = 0;
+  for (const auto& call : bench.model.calls()) longest = std::max(longest, call.tokens - call.decodes);
+  EXPECT_GE(longest, 48u);
+  EXPECT_LE(longest, 80u);
+}
+
+TEST(Scheduler, AShortPromptPassesAPassThatIsUnderWay) {
+  Bench bench({.parallel = 4, .prompt_piece = 16, .context = 1024, .prompt_pass = 512});
+  bench.take_time(0.03, 0.0001);
+  const auto length = bench.add(ask(512, 2));
+  bench.step();  // its first layer
+  EXPECT_TRUE(length->tokens().empty());
+  const auto brief = bench.add(ask(12, 1, 3));
+  while (brief->tokens().empty()) bench.step();
+  EXPECT_TRUE(length->tokens().empty());
+  bench.run_all();
+  Bench calm({.parallel = 4, .prompt_piece = 16, .context = 1024, .prompt_pass = 512});
+  const auto alone = calm.add(ask(512, 2));
+  calm.run_all();
+  EXPECT_EQ(length->tokens(), alone->tokens());
+}
+
+TEST(Scheduler, APromisedPromptPassesAPassThatIsUnderWay) {
+  Bench bench({.parallel = 4, .prompt_piece = 16, .context = 1024, .prompt_pass = 512});
+  bench.take_time(0.03, 0.0001);
+  const auto others = bench.add(ask(30, 2));
+  bench.step();  // its first layer
+  GenerateRequest urgent = ask(40, 1, 3);
+  urgent.deadline = Deadline{bench.now + std::chrono::seconds(5)};
+  const auto promised = bench.add(urgent, true);
+  while (promised->tokens().empty()) bench.step();
+  EXPECT_TRUE(others->tokens().empty());
+  bench.run_all();
+  EXPECT_EQ(others->tokens().size(), 2u);
+}
+
 TEST(Scheduler, SamePromptsDoNotDisturbEachOther) {
   Bench bench({4, 16, 128, 0});
   std::vector<std::shared_ptr<Recorder>> sinks;
@@ -330,6 +414,7 @@ TEST(Scheduler, WithoutSharingEveryPromptIsMade) {
   Scheduler scheduler(model,
                       {.parallel = 2,
                        .prompt_piece = 64,
+                       .prompt_pass = 64,
                        .cache = {.layers = 2, .row = 1, .pages = 8, .max_sequences = 2, .max_tokens = 128},
                        .share_prefixes = false});
   for (int i = 0; i < 2; ++i) {
@@ -514,7 +599,8 @@ TEST(Scheduler, RandomLoadsKeepTheirPromises) {
     Rng rng(seed);
     const int parallel = static_cast<int>(rng.between(1, 6));
     const int pages = static_cast<int>(rng.between(4, 12));
-    Bench bench({parallel, static_cast<int>(rng.between(1, 40)), 128, pages});
+    const int piece = static_cast<int>(rng.between(1, 40));
+    Bench bench({parallel, piece, 128, pages, static_cast<int>(rng.between(0, 128))});
     if (rng.chance(0.5)) bench.take_time(0.04 * rng.uniform(), 0.002 * rng.uniform());
     std::vector<std::shared_ptr<Recorder>> sinks;
     std::vector<GenerateRequest> requests;
