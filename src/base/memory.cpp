@@ -1,5 +1,7 @@
 #include "base/memory.h"
 
+#include <sys/mman.h>
+
 #include <algorithm>
 #include <fstream>
 #include <sstream>
@@ -89,6 +91,13 @@ uint64_t available_memory() {
   const auto free = parse_mem_available(read_text("/proc/meminfo"));
   const auto left = cgroup_memory_left("/sys/fs/cgroup", read_text("/proc/self/cgroup"));
   return std::min(free.value_or(left.value_or(0)), left.value_or(UINT64_MAX));
+}
+
+void prefer_huge_pages(void* begin, size_t bytes) {
+  const auto address = reinterpret_cast<uintptr_t>(begin);
+  const uintptr_t first = (address + kHugePage - 1) / kHugePage * kHugePage;
+  const uintptr_t last = (address + bytes) / kHugePage * kHugePage;
+  if (first < last) ::madvise(reinterpret_cast<void*>(first), last - first, MADV_HUGEPAGE);
 }
 
 }  // namespace tern

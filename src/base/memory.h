@@ -1,6 +1,7 @@
-// How much memory this process may really take.
+// How much memory this process may really take, and of which pages.
 #pragma once
 
+#include <cstddef>
 #include <cstdint>
 #include <optional>
 #include <string>
@@ -18,5 +19,12 @@ std::optional<uint64_t> parse_mem_available(const std::string& meminfo);
 /// file systems are mounted under `root`: the least of its group's and of every group's above, by version 2
 /// (memory.max) and version 1. Page cache counts as free. Nothing where there is no limit.
 std::optional<uint64_t> cgroup_memory_left(const std::string& root, const std::string& memberships);
+
+inline constexpr size_t kHugePage = size_t{2} << 20;
+
+/// Asks for huge pages where whole ones lie in this memory, before it is touched first: what is streamed
+/// through once a token misses the TLB with every small page. Where the kernel has none to give, nothing
+/// happens.
+void prefer_huge_pages(void* begin, size_t bytes);
 
 }  // namespace tern

@@ -3,6 +3,7 @@
 #include <new>
 
 #include "base/checked.h"
+#include "base/memory.h"
 
 namespace tern {
 
@@ -31,6 +32,8 @@ uint64_t PagedCache::bytes_for(const Shape& shape) {
 PagedCache::PagedCache(const Shape& shape) : shape_(shape) {
   const uint64_t floats = floats_needed(shape);
   try {
+    memory_.reserve(floats);
+    prefer_huge_pages(memory_.data(), floats * sizeof(float));
     memory_.resize(floats);
     tables_.resize(shape.max_sequences);
     lengths_.resize(shape.max_sequences);

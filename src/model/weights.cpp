@@ -7,6 +7,7 @@
 #include <cstring>
 
 #include "base/checked.h"
+#include "base/memory.h"
 
 namespace tern {
 
@@ -22,10 +23,13 @@ std::byte* WeightMemory::take(uint64_t bytes, size_t alignment) {
     bytes_ = checked_add(bytes_, rounded, "weights");
     return nullptr;
   }
-  auto* block = static_cast<std::byte*>(std::aligned_alloc(alignment, rounded));
-  if (!block)
+  void* memory = nullptr;
+  if (::posix_memalign(&memory, rounded >= kHugePage ? std::max(alignment, kHugePage) : alignment, rounded) !=
+      0)
     fail(ErrorKind::limit, "weights: {} bytes more than the {} taken are not to be had", rounded, bytes_);
+  auto* block = static_cast<std::byte*>(memory);
   blocks_.emplace_back(block);
+  prefer_huge_pages(block, rounded);
   bytes_ += rounded;
   return block;
 }

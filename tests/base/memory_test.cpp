@@ -3,6 +3,7 @@
 #include <gtest/gtest.h>
 
 #include <filesystem>
+#include <vector>
 
 #include "base/atomic_file.h"
 #include "tests/temporary_folder.h"
@@ -43,6 +44,15 @@ TEST(Memory, Version1HasFilesOfItsOwn) {
   put(root, "memory/memory.limit_in_bytes", "9223372036854771712\n");
   EXPECT_EQ(cgroup_memory_left(root.path(), "5:cpu:/c\n4:memory:/c\n"), 6000u);
   EXPECT_EQ(cgroup_memory_left(root.path(), "5:cpu:/c\nnonsense\n"), std::nullopt);
+}
+
+TEST(HugePages, AreAskedForWithoutHarm) {
+  std::vector<std::byte> memory(3 * kHugePage + 100);
+  for (size_t i = 0; i < memory.size(); i += 4096) memory[i] = static_cast<std::byte>(i / 4096);
+  prefer_huge_pages(memory.data(), memory.size());
+  prefer_huge_pages(memory.data() + 1, kHugePage - 1);  // no whole one lies in there
+  prefer_huge_pages(nullptr, 0);
+  for (size_t i = 0; i < memory.size(); i += 4096) ASSERT_EQ(memory[i], static_cast<std::byte>(i / 4096));
 }
 
 }  // namespace

@@ -228,7 +228,11 @@ inline __m512i broadcast_four(const int8_t* from) {
 }
 // To the compiler the value is another one now: what is computed from it is computed anew.
 inline void keep_computing(__m512i& v) {
+#ifdef __AVX512F__
   asm volatile("" : "+v"(v));
+#else  // the tests' emulation
+  asm volatile("" : "+m"(v));
+#endif
 }
 inline void keep_computing(Ints& v) {
   keep_computing(v.v);
