@@ -127,8 +127,8 @@ struct Kernels {
   void (*axpy)(float a, const float* x, size_t n, float* y);
   void (*scale)(float a, size_t n, float* x);
 
-  /// The integer products of matmul on registers alone, so many rounds of them; returns the multiply-adds that
-  /// were done. What a machine can at most, for measuring.
+  /// The integer products of matmul on registers alone, so many rounds of them; returns the multiply-adds
+  /// that were done. What a machine can at most, for measuring.
   uint64_t (*spin_products)(size_t rounds);
 };
 

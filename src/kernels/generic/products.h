@@ -1,5 +1,5 @@
-// The machine's limit of integer products, for every instruction set. Included inside an instruction set's own
-// namespace, after its simd.h.
+// The machine's limit of integer products, for every instruction set. Included inside an instruction set's
+// own namespace, after its simd.h.
 
 // As many sums at once as a tile of registers holds, so that none waits for its own last product.
 uint64_t spin_products(size_t rounds) {

@@ -122,8 +122,7 @@ TEST(Sweep, RoundsFollowTheMachinesSpeedAndAddUp) {
   plan.multiples = {0.3, 0.6};
   plan.burstiness = {1, 0.5};
   plan.rounds = 2;
-  plan.capacity =
-      find_capacity(1, [&](int concurrency) { return run_closed_loop(options, concurrency); });
+  plan.capacity = find_capacity(1, [&](int concurrency) { return run_closed_loop(options, concurrency); });
   ASSERT_GT(plan.capacity->answers_s, 50);
   std::vector<std::string> labels;
   options.request.deadline_ms = {5000, 5000};
