@@ -41,17 +41,16 @@ void add_bench(CLI::App& app) {
   auto arguments = std::make_shared<BenchArguments>();
   BenchOptions& options = arguments->options;
   arguments->model.add_to(*command);
-  command->add_option("-p,--prompt", options.prompt, "Tokens of a prompt (0: none)")->capture_default_str();
-  command->add_option("-n,--generate", options.generate, "Tokens that each stream generates (0: none)")
-      ->capture_default_str();
-  command->add_option("-d,--depth", options.depth, "Tokens in the cache before a stream begins")
-      ->capture_default_str();
-  command->add_option("-b,--streams", options.streams, "Streams decoded together")->capture_default_str();
-  command
-      ->add_option("-r,--rounds", options.rounds, "Prompts and decoding in turn, so often; the median counts")
-      ->capture_default_str();
-  command->add_option("--piece", options.piece, "Tokens of a prompt in one pass at most")
-      ->capture_default_str();
+  const auto add = [&](const char* names, int& value, int least, int most, const char* what) {
+    command->add_option(names, value, what)->check(CLI::Range(least, most))->capture_default_str();
+  };
+  constexpr int kMost = 1 << 20;  // what the model bears is checked when it is known
+  add("-p,--prompt", options.prompt, 0, kMost, "Tokens of a prompt (0: no prompts)");
+  add("-n,--generate", options.generate, 0, kMost, "Tokens that each stream generates (0: no decoding)");
+  add("-d,--depth", options.depth, 0, kMost, "Tokens in the cache before a stream begins");
+  add("-b,--streams", options.streams, 1, 1024, "Streams decoded together");
+  add("-r,--rounds", options.rounds, 1, 10000, "Prompts and decoding in turn, so often; the median counts");
+  add("--piece", options.piece, 1, 65536, "Tokens of a prompt in one pass at most");
   command->add_flag("--json", arguments->json, "Print one JSON object");
   command->footer(
       R"(The limits are measured in the same run: the bandwidth of reading memory, and the 8-bit products of

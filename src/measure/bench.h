@@ -17,7 +17,7 @@ struct BenchOptions {
   int depth = 0;      ///< tokens that each stream has in the cache before it begins
   int streams = 1;    ///< decoded together
   int rounds = 5;     ///< prompts and decoding in turn
-  int piece = 128;    ///< tokens of a prompt in one pass at most, as in the engine
+  int piece = 512;    ///< tokens of a prompt in one pass at most, as in the engine
   int threads = 1;
   Isa isa = detect_isa();
 };

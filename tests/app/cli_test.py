@@ -14,7 +14,7 @@ class Help(unittest.TestCase):
     def test_every_command_teaches_by_example(self):
         self.assertIn('Examples:', tern('--help').stdout)
         for command in (['run'], ['serve'], ['inspect'], ['eval', 'search'], ['train', 'search'], ['tokenize'],
-                        ['detokenize'], ['load'], ['keys', 'new']):
+                        ['detokenize'], ['load'], ['keys', 'new'], ['bench']):
             done = tern(*command, '--help')
             self.assertEqual(done.returncode, 0, command)
             self.assertIn('Examples:', done.stdout, command)
@@ -199,6 +199,7 @@ class ExitCodes(unittest.TestCase):
             (['serve'], '--rate-limit', '60'), (['serve'], '--allow-origin', '*'), (['serve'], '--allow-host', 'a:80'),
             (['serve'], '--trusted-proxy', 'proxy'), (['serve'], '--max-body', '1'), (['serve'], '--max-n', '17'),
             (['serve'], '--isa', 'sse'),
+            (['bench'], '--streams', '0'), (['bench'], '--prompt', '-1'), (['bench'], '--rounds', '0'),
             (['serve'], '--cache-mem', 'lots'), (['serve'], '--cache-mem', '99999999999T'), (['serve'], '--ctx', '-1'),
         ):
             self.assert_wrong_usage(tern(*command, f'{option}={value}'), option, value)
@@ -341,6 +342,27 @@ class Inspect(unittest.TestCase):
         path = os.path.join(ROOT, 'tests/model/oracles/dumps/v2_greedy_yarn.gguf')
         self.assertEqual(tern('run', '-m', path, 'hello').returncode, 3)
         self.assertIn('no: the model could run, but the file has no tokenizer', tern('inspect', path).stdout)
+
+
+class Bench(unittest.TestCase):
+    def test_speed_and_limits_of_the_embedded_model(self):
+        done = tern('bench', '-p', '40', '-n', '4', '-b', '2', '-r', '2', '--threads', '1', '--json')
+        self.assertEqual(done.returncode, 0, done.stderr)
+        found = json.loads(done.stdout)
+        for key in ('pp_tps', 'tg_tps', 'gbps', 'bandwidth_share'):
+            self.assertGreater(found[key], 0, key)
+        self.assertEqual(len(found['decode']['rounds_tps']), 2)
+        self.assertGreater(found['stages_us']['experts'], 0)
+        self.assertGreater(found['machine']['int8_gops'], 0)
+
+    def test_the_machine_alone(self):
+        self.assertRegex(tern('bench', 'machine', '--threads', '1').stdout, r'^\w+ on 1 thread: reads [\d.]+ GB/s, \d+ billion')
+        self.assertGreater(json.loads(tern('bench', 'machine', '--json', '--isa', 'scalar').stdout)['read_gbps'], 0)
+
+    def test_more_than_the_context_is_named(self):
+        done = tern('bench', '-p', '100000')
+        self.assertEqual(done.returncode, 3)
+        self.assertIn('prompt tokens: expected 0 to', done.stderr)
 
 
 class Eval(unittest.TestCase):
