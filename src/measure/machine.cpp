@@ -72,13 +72,13 @@ double measure_read_bandwidth(int threads, double seconds) {
 double measure_int8_peak(const Kernels& kernels, int threads, double seconds) {
   constexpr size_t kRounds = 20000;
   ThreadTeam team(threads);
-  const size_t pieces = static_cast<size_t>(team.size()) * 8;
+  const size_t jobs = static_cast<size_t>(team.size()) * 8;
   double best = 0;
   const TimePoint begin = Clock::now();
   do {
     const TimePoint start = Clock::now();
     std::atomic<uint64_t> products{0};
-    team.parallel_for(pieces, 1e9, [&](size_t first, size_t last, int) {
+    team.parallel_for(jobs, 1e9, [&](size_t first, size_t last, int) {
       for (size_t i = first; i < last; ++i) products += kernels.spin_products(kRounds);
     });
     best = std::max(best, 2 * static_cast<double>(products) / seconds_since(start));

@@ -314,7 +314,8 @@ std::string plot_svg(const SustainedRate& found, const std::string& title) {
   const double bound = box.y(scale.share(found.within_s));
   out += fmt::format("<path class=\"line\" d=\"M{:.1f} {:.1f}H{:.1f}\" stroke=\"var(--late)\"/>\n", box.left,
                      bound, box.right);
-  out += words(box.right, bound - 6, "end", fmt::format("within {:.0f} ms", found.within_s * 1e3), "soft");
+  out +=
+      words(box.left + 6, bound - 6, "start", fmt::format("within {:.0f} ms", found.within_s * 1e3), "soft");
   out += words(box.x(0.5), box.bottom + 36, "middle",
                fmt::format("whole answers by requests a second; {:.1f}/s are sustained, a cross is a rate "
                            "that is not",
