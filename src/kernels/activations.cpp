@@ -10,6 +10,7 @@ void Activations::reserve(size_t max_tokens, size_t max_cols) {
   q_.resize(size);
   scales_.resize(size / layout::part_cols);
   sums_.resize(size / layout::half_part);
+  scaled_sums_.resize(size / layout::part_cols);
 }
 
 void Activations::set(const Kernels& kernels, const float* new_x, size_t new_ld, size_t new_tokens,
@@ -36,13 +37,19 @@ void Activations::point(const float* new_x, size_t new_ld, size_t new_tokens, si
   q_data = q_.data();
   scale_data = scales_.data();
   sum_data = sums_.data();
+  scaled_sum_data = scaled_sums_.data();
 }
 
 void Activations::quantize_tokens(const Kernels& kernels, size_t token_begin, size_t token_end) {
   const size_t blocks = cols / layout::part_cols;
   for (size_t t = token_begin; t < token_end; ++t) {
+    const float* scale = scales_.data() + t * blocks;
+    const int32_t* sum = sums_.data() + t * 2 * blocks;
+    float* scaled = scaled_sums_.data() + t * blocks;
     kernels.quantize_q8(x + t * ld, cols, q_.data() + t * cols, scales_.data() + t * blocks,
                         sums_.data() + t * 2 * blocks);
+    for (size_t b = 0; b < blocks; ++b)
+      scaled[b] = static_cast<float>(sum[2 * b] + sum[2 * b + 1]) * scale[b];
   }
 }
 

@@ -69,6 +69,7 @@ class Activations {
   const int8_t* q(size_t token) const { return q_data + token * cols; }
   const float* scales(size_t token) const { return scale_data + token * (cols / 32); }
   const int32_t* sums(size_t token) const { return sum_data + token * (cols / 16); }
+  const float* scaled_sums(size_t token) const { return scaled_sum_data + token * (cols / 32); }
 
   // Plain data, read by the kernels as it is.
   const float* x = nullptr;
@@ -77,11 +78,14 @@ class Activations {
   const int8_t* q_data = nullptr;     ///< {tokens, cols}
   const float* scale_data = nullptr;  ///< {tokens, cols / 32}: max|x| / 127
   const int32_t* sum_data = nullptr;  ///< {tokens, cols / 16}: sum of q over 16 columns each
+  const float* scaled_sum_data =
+      nullptr;  ///< {tokens, cols / 32}: sum of q over 32 columns, times their scale
 
  private:
   std::vector<int8_t> q_;
   std::vector<float> scales_;
   std::vector<int32_t> sums_;
+  std::vector<float> scaled_sums_;
 };
 
 /// One instruction set's functions. Pointers need only the alignment of what they point at;

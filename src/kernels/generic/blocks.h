@@ -11,12 +11,14 @@ struct Int8Rows {
   const int8_t* q;
   const float* scales;
   const int32_t* sums;
+  const float* scaled_sums;
   size_t ld;
 
   const int8_t* group(size_t t, size_t part, size_t g) const {
     return q + t * ld + part * layout::part_cols + g * layout::group_cols;
   }
   float scale(size_t t, size_t part) const { return scales[t * (ld / layout::part_cols) + part]; }
+  float scaled_sum(size_t t, size_t part) const { return scaled_sums[t * (ld / layout::part_cols) + part]; }
   // Of a part's halves, both for a format of one sub-block a part.
   template <size_t Subs, size_t Sub>
   int32_t sum(size_t t, size_t part) const {
@@ -28,7 +30,8 @@ struct Int8Rows {
 // The rows from token t on, from a part on.
 TERN_INLINE Int8Rows int8_rows(const Activations& x, size_t t, size_t part) {
   const size_t first = t * (x.cols / layout::part_cols) + part;
-  return {x.q_data + first * layout::part_cols, x.scale_data + first, x.sum_data + 2 * first, x.cols};
+  return {x.q_data + first * layout::part_cols, x.scale_data + first, x.sum_data + 2 * first,
+          x.scaled_sum_data + first, x.cols};
 }
 
 template <typename Format>
@@ -72,7 +75,8 @@ TERN_INLINE void add_sub_block(const Format* w, const Int8Rows& x, size_t part, 
   constexpr size_t groups = layout::part_groups / Format::subs;
   Ints dots[T][P];
   for (size_t t = 0; t < T; ++t) {
-    const int32_t sum = x.template sum<Format::subs, Sub>(t, part);
+    // Where there is an offset it holds the zero, too.
+    const int32_t sum = Format::has_offset ? 0 : x.template sum<Format::subs, Sub>(t, part);
     for (size_t p = 0; p < P; ++p) {
       dots[t][p] = broadcast_int(-(Format::is_signed ? signed_zero : w[p].zero) * sum);
     }
@@ -84,7 +88,9 @@ TERN_INLINE void add_sub_block(const Format* w, const Int8Rows& x, size_t part, 
       sums[t][p] = fused(to_floats(dots[t][p]), multiply(scales[p].scale[Sub], broadcast(scale)), sums[t][p]);
     }
     if constexpr (Format::has_offset) {
-      const float sum = static_cast<float>(x.template sum<Format::subs, Sub>(t, part)) * scale;
+      const float sum = Format::subs == 1
+                            ? x.scaled_sum(t, part)
+                            : static_cast<float>(x.template sum<Format::subs, Sub>(t, part)) * scale;
       for (size_t p = 0; p < P; ++p) sums[t][p] = fused(broadcast(sum), scales[p].offset[Sub], sums[t][p]);
     }
   }
