@@ -4,16 +4,13 @@
 #include <benchmark/benchmark.h>
 #include <fmt/format.h>
 
-#include <cstdlib>
-#include <memory>
 #include <string>
 #include <vector>
 
-#include "base/error.h"
-#include "base/memory.h"
 #include "base/rng.h"
 #include "kernels/kernels.h"
 #include "measure/machine.h"
+#include "model/weights.h"
 
 namespace tern {
 namespace {
@@ -50,27 +47,17 @@ class Weights {
     const size_t bytes = row_bytes(type, shape.cols);
     std::vector<std::byte> rows(kPanelRows * bytes);
     for (size_t r = 0; r < kPanelRows; ++r) encode(type, row.data(), shape.cols, rows.data() + r * bytes);
-    bytes_ = packed_bytes(type, shape.rows, shape.cols);
-    void* memory = nullptr;
-    if (::posix_memalign(&memory, kHugePage, bytes_) != 0)
-      fail(ErrorKind::limit, "{} bytes are not to be had", bytes_);
-    memory_.reset(static_cast<std::byte*>(memory));
-    prefer_huge_pages(memory, bytes_);
+    std::byte* packed = memory_.take(packed_bytes(type, shape.rows, shape.cols));
     for (size_t panel = 0; panel < matrix_.panels(); ++panel)
-      pack(type, rows.data(), kPanelRows, shape.cols,
-           memory_.get() + panel * packed_panel_bytes(type, shape.cols));
-    matrix_.data = memory_.get();
+      pack(type, rows.data(), kPanelRows, shape.cols, packed + panel * packed_panel_bytes(type, shape.cols));
+    matrix_.data = packed;
   }
   const PackedMatrix& matrix() const { return matrix_; }
-  double bytes() const { return static_cast<double>(bytes_); }
+  double bytes() const { return static_cast<double>(memory_.bytes()); }
 
  private:
-  struct Free {
-    void operator()(std::byte* memory) const { std::free(memory); }
-  };
   PackedMatrix matrix_;
-  uint64_t bytes_ = 0;
-  std::unique_ptr<std::byte, Free> memory_;
+  WeightMemory memory_;
 };
 
 void matmul(benchmark::State& state, Isa isa, DType type, const Shape& shape, size_t tokens) {

@@ -21,10 +21,16 @@ void print(const Report& report, bool json) {
   fmt::print("{}", json ? to_json(report).dump(2) + "\n" : to_text(report));
 }
 
-void measure_model(BenchArguments& arguments) {
+/// What -m and its company say of threads and kernels.
+const BenchOptions& settle(BenchArguments& arguments) {
   BenchOptions& options = arguments.options;
   if (!arguments.model.isa.empty()) options.isa = parse_isa(arguments.model.isa);
   options.threads = arguments.model.threads > 0 ? arguments.model.threads : usable_cores();
+  return options;
+}
+
+void measure_model(BenchArguments& arguments) {
+  const BenchOptions& options = settle(arguments);
   const GgufFile file = arguments.model.open();
   Progress progress("bench");
   const BenchReport report =
@@ -65,9 +71,8 @@ Examples:
   CLI::App* machine = command->add_subcommand("machine", "Measure the machine's limits alone");
   machine->fallthrough();
   machine->callback([arguments] {
-    const std::string& isa = arguments->model.isa;
-    const int threads = arguments->model.threads > 0 ? arguments->model.threads : usable_cores();
-    print(measure_machine(isa.empty() ? detect_isa() : parse_isa(isa), threads, 1), arguments->json);
+    const BenchOptions& settled = settle(*arguments);
+    print(measure_machine(settled.isa, settled.threads, 1), arguments->json);
   });
   command->callback([arguments, machine] {
     if (!machine->parsed()) measure_model(*arguments);

@@ -104,11 +104,10 @@ Generation::Generation(RequestId id, GenerateRequest request, std::shared_ptr<Ev
 
 std::span<const int32_t> Generation::next(size_t most) const {
   if (!in_prompt()) return tokens().last(1);
-  const int piece = limits_.prompt_piece, first_end = (cached_ / piece + 1) * piece;
-  const int last_end = (cached_ + static_cast<int>(most)) / piece * piece;
-  const int end =
-      cached_ + static_cast<int>(most) >= prompt_tokens() ? prompt_tokens() : std::max(first_end, last_end);
-  return tokens().subspan(cached_, std::min(end, prompt_tokens()) - cached_);
+  const int piece = limits_.prompt_piece, reach = cached_ + static_cast<int>(most);
+  if (reach >= prompt_tokens()) return prompt_to_come();
+  const int first_end = (cached_ / piece + 1) * piece, last_end = reach / piece * piece;
+  return tokens().subspan(cached_, std::min(std::max(first_end, last_end), prompt_tokens()) - cached_);
 }
 
 bool Generation::wants_logits(size_t fed) const {

@@ -104,32 +104,33 @@ void Scheduler::schedule_prompts() {
   for (const auto& request : running_) {
     if (!request->in_pass) reuse_prefix(*request);
   }
-  const std::vector<Running*> order = prompts_in_order();
-  const auto is_promised = [](const Running* request) { return request->generation->promised(); };
-  const bool urgent = std::any_of(order.begin(), order.end(), is_promised);
-  if (urgent) fill(express_, order, is_promised);
+  std::vector<Running*> order = prompts_in_order();
   // A promise was made without the company of prompts that have none, before it has a place, too.
-  if (urgent || (!waiting_.empty() && waiting_.front()->promised())) return;
-  fill(prompts_, order, [](const Running*) { return true; });
+  if (prompts_are_urgent()) {
+    std::erase_if(order, [](const Running* request) { return !request->generation->promised(); });
+    return fill(express_, order);
+  }
+  if (!waiting_.empty() && waiting_.front()->promised()) return;
+  fill(prompts_, order);
   const auto in_pass =
       std::find_if(order.begin(), order.end(), [](const Running* request) { return request->in_pass; });
-  fill(express_, std::span(order.begin(), in_pass), [](const Running*) { return true; });
+  fill(express_, std::span(order.begin(), in_pass));
 }
 
 /// Whole pieces of prompts in this order, while there is room for them.
-template <typename Wanted>
-void Scheduler::fill(Pass& pass, std::span<Running* const> order, const Wanted& wanted) {
+void Scheduler::fill(Pass& pass, std::span<Running* const> order) {
   if (pass.under_way()) return;
   pass.batch.clear();
   size_t room = limits_.prompt_piece;
   for (Running* request : order) {
-    if (request->in_pass || !wanted(request)) continue;
+    if (request->in_pass) continue;
     const bool first = pass.batch.turns.empty();
-    const size_t tokens = request->generation->next(first ? pass_tokens(*request->generation) : 0).size();
-    if (!first && tokens > room) continue;  // pieces are never cut: see Generation
-    room -= std::min(room, tokens);
+    const Generation& generation = *request->generation;
+    const std::span<const int32_t> tokens = generation.next(first ? pass_tokens(generation) : 0);
+    if (!first && tokens.size() > room) continue;  // pieces are never cut: see Generation
+    room -= std::min(room, tokens.size());
     request->in_pass = true;
-    take_turn(*request, pass.batch, request->generation->next(first ? tokens : 0));
+    take_turn(*request, pass.batch, tokens);
   }
 }
 

@@ -140,8 +140,7 @@ class Scheduler {
   void mind_deadlines();
   void end_in_time(Generation& generation, const Load& owed, const StepTime& time) const;
   void run_streams();
-  template <typename Wanted>
-  void fill(Pass& pass, std::span<Running* const> order, const Wanted& wanted);
+  void fill(Pass& pass, std::span<Running* const> order);
   size_t pass_tokens(const Generation& generation) const;
   void run_prompts(Pass& pass, TimePoint step_began, double gap);
   bool take_further(Pass& pass, double seconds, TimePoint began);

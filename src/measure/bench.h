@@ -6,18 +6,19 @@
 #include <string>
 #include <vector>
 
+#include "engine/engine.h"
 #include "files/gguf.h"
 #include "model/model.h"
 
 namespace tern {
 
 struct BenchOptions {
-  int prompt = 512;   ///< tokens of a prompt; 0: no prompts are measured
-  int generate = 64;  ///< tokens of each stream; 0: no decoding is measured
-  int depth = 0;      ///< tokens that each stream has in the cache before it begins
-  int streams = 1;    ///< decoded together
-  int rounds = 5;     ///< prompts and decoding in turn
-  int piece = 512;    ///< tokens of a prompt in one pass at most, as in the engine
+  int prompt = 512;                         ///< tokens of a prompt; 0: no prompts are measured
+  int generate = 64;                        ///< tokens of each stream; 0: no decoding is measured
+  int depth = 0;                            ///< tokens that each stream has in the cache before it begins
+  int streams = 1;                          ///< decoded together
+  int rounds = 5;                           ///< prompts and decoding in turn
+  int piece = EngineOptions{}.prompt_pass;  ///< tokens of a prompt in one pass at most
   int threads = 1;
   Isa isa = detect_isa();
 };

@@ -117,6 +117,22 @@ struct Box {
   double y(double share) const { return bottom - (bottom - top) * share; }
 };
 
+/// Rules across the box, from bottom to top.
+std::string times_axis(const LogScale& scale, const Box& box) {
+  std::string out;
+  for (double power = scale.low; power <= scale.high; ++power) {
+    const double y = box.y((power - scale.low) / (scale.high - scale.low));
+    out += rule(box.left, y, box.right, y) + words(box.left - 6, y + 4, "end", scale.name(power), "soft");
+  }
+  return out;
+}
+
+std::string polyline(const std::string& points, const char* colour, const char* dashes) {
+  return fmt::format(
+      "<polyline class=\"line\" stroke=\"var(--{})\" stroke-dasharray=\"{}\" points=\"{}\"/>\n", colour,
+      dashes, points);
+}
+
 /// Every request, or of many an even sample of each fate.
 std::string requests_plot(const LoadReport& report, const Box& box) {
   double least = 86400, most = 1e-4, last = 1e-3;
@@ -128,11 +144,7 @@ std::string requests_plot(const LoadReport& report, const Box& box) {
     ++counts[static_cast<size_t>(record.fate)];
   }
   const LogScale scale = LogScale::of(least, most);
-  std::string out;
-  for (double power = scale.low; power <= scale.high; ++power) {
-    const double y = box.y((power - scale.low) / (scale.high - scale.low));
-    out += rule(box.left, y, box.right, y) + words(box.left - 6, y + 4, "end", scale.name(power), "soft");
-  }
+  std::string out = times_axis(scale, box);
   for (int i = 0; i <= 4; ++i)
     out += words(box.x(i / 4.0), box.bottom + 18, "middle", fmt::format("{:.3g} s", last * i / 4), "soft");
   double legend = box.left;
@@ -192,9 +204,7 @@ std::string shares_plot(const LoadReport& report, const Box& box) {
       const double share = i / 200.0;
       points += fmt::format("{:.1f},{:.1f} ", box.x(scale.share(curve.times->quantile(share))), box.y(share));
     }
-    out +=
-        fmt::format("<polyline class=\"line\" stroke=\"var(--{})\" stroke-dasharray=\"{}\" points=\"{}\"/>\n",
-                    curve.colour, curve.dashes, points);
+    out += polyline(points, curve.colour, curve.dashes);
     out += legend_line(legend, box.top - 14, curve.colour, curve.dashes, curve.name);
     legend += 48 + 6.6 * static_cast<double>(std::string_view(curve.name).size());
   }
@@ -211,9 +221,7 @@ std::string quantile_line(const std::vector<RateStep>& by_rate, double share, co
     points += fmt::format("{:.1f},{:.1f} ", box.x(step.rate / by_rate.back().rate),
                           box.y(scale.share(step.report.e2e.quantile(share))));
   }
-  return fmt::format(
-      "<polyline class=\"line\" stroke=\"var(--{})\" stroke-dasharray=\"{}\" points=\"{}\"/>\n", colour,
-      dashes, points);
+  return polyline(points, colour, dashes);
 }
 
 std::string bar(double x, double y, double width, double height, const char* colour) {
@@ -286,10 +294,7 @@ std::string plot_svg(const SustainedRate& found, const std::string& title) {
     most = std::max(most, step.report.e2e.quantile(0.99));
   }
   const LogScale scale = LogScale::of(least, most);
-  for (double power = scale.low; power <= scale.high; ++power) {
-    const double y = box.y((power - scale.low) / (scale.high - scale.low));
-    out += rule(box.left, y, box.right, y) + words(box.left - 6, y + 4, "end", scale.name(power), "soft");
-  }
+  out += times_axis(scale, box);
   const double highest = by_rate.back().rate;
   for (int i = 0; i <= 4; ++i) {
     out += words(box.x(i / 4.0), box.bottom + 18, "middle", fmt::format("{:.3g}/s", highest * i / 4), "soft");
