@@ -208,6 +208,7 @@ void Server::Impl::await_hangup() {
     if (error) return;
     fmt::print(stderr, "tern: {}\n", guard.reload());
     await_hangup();
+    end_if_empty();  // the wait may have been cancelled while this was on its way
   });
 }
 

@@ -232,7 +232,7 @@ void HttpTransport::Connection::end_call(Outcome outcome, const std::string& why
   end_.at = outcome == Outcome::failed ? Clock::now() : now_;
   end_.outcome = outcome;
   end_.why = why;
-  observer->on_end(end_);
+  observer->on_end(CallEnd(end_));  // a copy: the next call may begin in there
 }
 
 // ---- The transport

@@ -112,7 +112,7 @@ class Driver {
   uint64_t sent_ = 0;      ///< or waiting in queue_
   std::deque<Due> queue_;  ///< due, but every connection is taken
   size_t pausing_ = 0;     ///< places of a closed loop that wait before they go on
-  bool arriving_ = false;
+  bool arriving_ = false, over_ = false;
 };
 
 Driver::Driver(const LoadOptions& options, const OnProgress& progress)
@@ -235,7 +235,7 @@ void Driver::show_progress() {
   progress_(now);
   show_.expires_after(std::chrono::milliseconds(100));
   show_.async_wait([this](error_code error) {
-    if (!error) show_progress();
+    if (!error && !over_) show_progress();  // it may have been on its way when it was cancelled
   });
 }
 
@@ -243,6 +243,7 @@ void Driver::show_progress() {
 void Driver::end_if_done() {
   if (arriving_ || pausing_ > 0 || !queue_.empty() || tally_.progress().open > 0) return;
   if (!open_loop() && may_send(Clock::now())) return;  // between two requests of one place
+  over_ = true;
   show_.cancel();
   transport_->abort_all("the load has ended");
 }

@@ -106,6 +106,29 @@ TEST(Load, TellsTheFirstTokenFromTheFirstOfTheAnswer) {
   EXPECT_EQ(report.reasoning_tokens, 3u);
 }
 
+// The last answer and the moment to show the progress come at once, where the client was busy until then.
+TEST(Load, EndsWhereProgressIsDueWithTheLastAnswer) {
+  FakeServer server([](Peer& peer) {
+    while (peer.request()) {
+      peer.send(stream_head() + event(R"({"choices":[{"delta":{"content":"a"}}]})"));
+      std::this_thread::sleep_for(30ms);
+      peer.send(event(R"({"choices":[{"delta":{},"finish_reason":"stop"}]})") + stream_end());
+    }
+  });
+  LoadOptions options = options_for(server.url());
+  options.requests = 1;
+  options.on_text = [](uint64_t, uint64_t, TimePoint) { std::this_thread::sleep_for(150ms); };
+  const TimePoint began = Clock::now();
+  int shown_late = 0;
+  const LoadReport report = run_load(options, [&](const LoadProgress& now) {
+    if (now.open > 0 || now.done == 0) return;
+    ++shown_late;
+    if (seconds_since(began) > 5) throw std::runtime_error("it never ends");
+  });
+  EXPECT_EQ(report.done, 1u);
+  EXPECT_EQ(shown_late, 0);
+}
+
 // A server that serves one at a time and stalls once: whoever was due meanwhile has waited, whether or not
 // the client could send.
 TEST(Load, TheTimeOfAStallIsCountedForAllWhoWereDue) {
