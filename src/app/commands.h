@@ -30,11 +30,14 @@ struct ModelArguments {
   std::string path;  ///< empty: the embedded model
   std::string isa;   ///< empty: the best this machine has
   int threads = 0;   ///< 0: every core this process may use
+  bool no_pack = false;
 
-  /// Adds -m, --isa and --threads.
+  /// Adds -m, --isa, --threads and --no-pack.
   void add_to(CLI::App& command);
   GgufFile open() const;
   void apply(EngineOptions& options) const;
+  /// Where the model's packed weights are kept.
+  PackOptions pack() const;
   /// Where to keep what is known of the model on this machine: the model's path, or its name in the cache
   /// folder (XDG_CACHE_HOME, ~/.cache) where the model is embedded or its folder can't be written, with
   /// `ending`. Empty where there is no such place.

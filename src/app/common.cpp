@@ -2,8 +2,11 @@
 
 #include <cctype>
 #include <charconv>
+#include <cstdio>
 #include <cstdlib>
 #include <filesystem>
+
+#include <fmt/format.h>
 
 #include "app/commands.h"
 #include "base/checked.h"
@@ -30,6 +33,9 @@ void ModelArguments::add_to(CLI::App& command) {
       ->check(readable_by([](const std::string& name) { return kernels(parse_isa(name)).isa; }));
   command.add_option("--threads", threads, "Threads to use (default: the cores this process may use)")
       ->check(CLI::Range(0, 1024));
+  command.add_flag("--no-pack", no_pack,
+                   "Neither use nor write MODEL.pack (in ~/.cache/tern where its folder can't be written), "
+                   "from which later starts take their weights as they are");
 }
 
 GgufFile ModelArguments::open() const {
@@ -39,6 +45,16 @@ GgufFile ModelArguments::open() const {
 void ModelArguments::apply(EngineOptions& options) const {
   if (!isa.empty()) options.isa = parse_isa(isa);
   options.threads = threads;
+  options.pack = pack();
+}
+
+PackOptions ModelArguments::pack() const {
+  PackOptions options;
+  if (no_pack || path.empty() || is_hf_folder(path)) return options;
+  static constexpr const char* kEnding = ".pack";
+  options.path = ::access((path + kEnding).c_str(), R_OK) == 0 ? path + kEnding : beside(kEnding);
+  options.warn = [](const std::string& what) { fmt::print(stderr, "tern: warning: {}\n", what); };
+  return options;
 }
 
 std::string ModelArguments::name() const {

@@ -2,6 +2,7 @@
 #pragma once
 
 #include <cstddef>
+#include <cstdint>
 #include <span>
 #include <string>
 
@@ -17,6 +18,8 @@ class MappedFile {
 
   std::span<const std::byte> bytes() const { return {data_, size_}; }
   const std::string& path() const { return path_; }
+  /// When its content changed last before it was mapped: nanoseconds since 1970.
+  int64_t modified_ns() const { return modified_ns_; }
   /// Tells the kernel that the pages covering [offset, offset + size) will not be read again soon.
   void release(size_t offset, size_t size) const;
 
@@ -24,6 +27,7 @@ class MappedFile {
   std::string path_;
   const std::byte* data_ = nullptr;
   size_t size_ = 0;
+  int64_t modified_ns_ = 0;
 };
 
 }  // namespace tern

@@ -3,8 +3,13 @@
 #include <sys/mman.h>
 
 #include <algorithm>
+#include <cstdlib>
 #include <fstream>
+#include <new>
 #include <sstream>
+#include <utility>
+
+#include "base/threads.h"
 
 namespace tern {
 namespace {
@@ -98,6 +103,38 @@ void prefer_huge_pages(void* begin, size_t bytes) {
   const uintptr_t first = (address + kHugePage - 1) / kHugePage * kHugePage;
   const uintptr_t last = (address + bytes) / kHugePage * kHugePage;
   if (first < last) ::madvise(reinterpret_cast<void*>(first), last - first, MADV_HUGEPAGE);
+}
+
+namespace {
+
+constexpr size_t kStep = 32 * kHugePage;  // cleared at once; less is cleared when it is touched
+
+/// Makes the kernel give the pages now instead of when they are touched first. What is written in them
+/// meanwhile stays. Kernels before 5.14 refuse.
+void populate(std::stop_token stop, std::byte* begin, size_t bytes) {
+  const auto address = reinterpret_cast<uintptr_t>(begin);
+  const uintptr_t last = (address + bytes) / kHugePage * kHugePage;
+  for (uintptr_t at = (address + kHugePage - 1) / kHugePage * kHugePage; at < last && !stop.stop_requested();
+       at += kStep) {
+    if (::madvise(reinterpret_cast<void*>(at), std::min(kStep, last - at), MADV_POPULATE_WRITE) != 0) return;
+  }
+}
+
+}  // namespace
+
+ZeroedMemory::ZeroedMemory(size_t bytes) : data_(static_cast<std::byte*>(std::calloc(bytes, 1))) {
+  if (!data_) throw std::bad_alloc();
+  prefer_huge_pages(data_.get(), bytes);
+  if (bytes < kStep) return;
+  clearing_ = std::jthread([begin = data_.get(), bytes](std::stop_token stop) {
+    name_thread("tern-memory");
+    prefer_others();
+    populate(std::move(stop), begin, bytes);
+  });
+}
+
+void ZeroedMemory::Free::operator()(std::byte* data) const {
+  std::free(data);
 }
 
 }  // namespace tern

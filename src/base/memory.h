@@ -3,8 +3,10 @@
 
 #include <cstddef>
 #include <cstdint>
+#include <memory>
 #include <optional>
 #include <string>
+#include <thread>
 
 namespace tern {
 
@@ -26,5 +28,23 @@ inline constexpr size_t kHugePage = size_t{2} << 20;
 /// through once a token misses the TLB with every small page. Where the kernel has none to give, nothing
 /// happens.
 void prefer_huge_pages(void* begin, size_t bytes);
+
+/// Zeros, of huge pages where there are any. The memory is this process's from the start, but the kernel
+/// clears its pages in the background: gigabytes take seconds.
+class ZeroedMemory {
+ public:
+  ZeroedMemory() = default;
+  /// Throws std::bad_alloc.
+  explicit ZeroedMemory(size_t bytes);
+
+  std::byte* data() const { return data_.get(); }
+
+ private:
+  struct Free {
+    void operator()(std::byte* data) const;
+  };
+  std::unique_ptr<std::byte, Free> data_;
+  std::jthread clearing_;  ///< last, so that it ends before the memory
+};
 
 }  // namespace tern

@@ -2,6 +2,7 @@
 
 #include <sched.h>
 #include <sys/prctl.h>
+#include <sys/resource.h>
 #include <sys/syscall.h>
 #include <unistd.h>
 
@@ -34,6 +35,13 @@ void prefer_latency() {
   if (attributes.policy != SCHED_OTHER) return;
   attributes.runtime = kSlice;
   syscall(SYS_sched_setattr, 0, &attributes, 0);
+}
+
+void prefer_others() {
+  constexpr int kLeastUrgent = 19;
+  constexpr int kOneThread = 1, kIdleClass = 3 << 13;  // IOPRIO_WHO_PROCESS, IOPRIO_CLASS_IDLE
+  setpriority(PRIO_PROCESS, static_cast<id_t>(syscall(SYS_gettid)), kLeastUrgent);
+  syscall(SYS_ioprio_set, kOneThread, 0, kIdleClass);
 }
 
 }  // namespace tern

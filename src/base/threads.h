@@ -11,4 +11,7 @@ void name_thread(const char* name);
 /// processor stays what it is. Elsewhere nothing happens.
 void prefer_latency();
 
+/// The calling thread takes of processors and disks only what others leave.
+void prefer_others();
+
 }  // namespace tern

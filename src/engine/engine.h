@@ -98,6 +98,7 @@ struct EngineOptions {
   bool share_prefixes = true;  ///< requests that begin alike share what the cache has of it; the same bits
   double calibration_s = 0;    ///< seconds at start for measuring what steps take; deadlines need it
   std::string pace_file;       ///< where what steps take is kept from run to run; empty: nowhere
+  PackOptions pack;            ///< where packed weights are kept from run to run
   int most_waiting = 1024;     ///< requests that may wait; more are refused
   Isa isa = detect_isa();
 };

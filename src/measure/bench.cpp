@@ -86,6 +86,7 @@ class Bench {
     ModelOptions model;
     model.isa = options.isa;
     model.threads = options.threads;
+    model.pack = options.pack;
     model.max_batch = std::max(options.piece, options.streams);
     return load_model(file, model);
   }

@@ -21,6 +21,7 @@ struct BenchOptions {
   int piece = EngineOptions{}.prompt_pass;  ///< tokens of a prompt in one pass at most
   int threads = 1;
   Isa isa = detect_isa();
+  PackOptions pack;  ///< where packed weights are kept
 };
 
 /// What the machine can at most, measured in the same run; see measure/machine.h.

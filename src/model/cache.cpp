@@ -3,7 +3,6 @@
 #include <new>
 
 #include "base/checked.h"
-#include "base/memory.h"
 
 namespace tern {
 
@@ -32,9 +31,7 @@ uint64_t PagedCache::bytes_for(const Shape& shape) {
 PagedCache::PagedCache(const Shape& shape) : shape_(shape) {
   const uint64_t floats = floats_needed(shape);
   try {
-    memory_.reserve(floats);
-    prefer_huge_pages(memory_.data(), floats * sizeof(float));
-    memory_.resize(floats);
+    memory_ = ZeroedMemory(floats * sizeof(float));
     tables_.resize(shape.max_sequences);
     lengths_.resize(shape.max_sequences);
     users_.resize(shape.pages);
@@ -110,7 +107,7 @@ void PagedCache::replace(SequenceId sequence, int index, int32_t page) {
 const float* PagedCache::row(int layer, SequenceId sequence, int position) const {
   const size_t page = tables_[sequence][position / kPageTokens];
   const size_t token = (page * shape_.layers + layer) * kPageTokens + position % kPageTokens;
-  return memory_.data() + token * shape_.row;
+  return rows() + token * shape_.row;
 }
 
 float* PagedCache::row(int layer, SequenceId sequence, int position) {

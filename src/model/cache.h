@@ -6,6 +6,8 @@
 #include <span>
 #include <vector>
 
+#include "base/memory.h"
+
 namespace tern {
 
 using SequenceId = int32_t;
@@ -64,8 +66,10 @@ class PagedCache {
   void check() const;
 
  private:
+  float* rows() const { return reinterpret_cast<float*>(memory_.data()); }
+
   Shape shape_;
-  std::vector<float> memory_;                 ///< {pages, layers, kPageTokens, row}; zero at the start
+  ZeroedMemory memory_;  ///< {pages, layers, kPageTokens, row} floats
   std::vector<std::vector<int32_t>> tables_;  ///< per sequence: its pages in order
   std::vector<int> lengths_;
   std::vector<int32_t> users_;  ///< per page: sequences that hold it

@@ -3,6 +3,7 @@
 #include <algorithm>
 #include <cstring>
 #include <optional>
+#include <utility>
 
 #include "base/error.h"
 #include "model/batch_plan.h"
@@ -16,6 +17,7 @@ namespace {
 class Decoder final : public Model {
  public:
   Decoder(const GgufFile& file, const DecoderShape& shape, const ModelOptions& options);
+  ~Decoder() override { keeper_.reset(); }  // it reads the weights
 
   const ModelShape& shape() const override { return public_shape_; }
   void forward(std::span<const BatchToken> batch, PagedCache& cache, float* logits, float* states) override;
@@ -27,6 +29,8 @@ class Decoder final : public Model {
   std::vector<uint64_t> expert_choices() const override { return meter_.expert_choices(); }
 
  private:
+  std::unique_ptr<DecoderWeights> load_weights(const GgufFile& file);
+  void pack_anew();
   void begin(std::span<const BatchToken> batch, const PagedCache& cache);
   void check_cache(const PagedCache& cache) const;
   void choose_paths();
@@ -50,6 +54,9 @@ class Decoder final : public Model {
   ModelOptions options_;
   ThreadTeam team_;
   Compute compute_;
+  const std::string source_;             // the model's file
+  std::unique_ptr<PackKeeper> keeper_;   // where packed weights are kept
+  bool write_pack_ = false;              // after the first pass
   std::unique_ptr<DecoderWeights> weights_;
   ModelShape public_shape_;
   PassMeter meter_;
@@ -112,7 +119,8 @@ Decoder::Decoder(const GgufFile& file, const DecoderShape& shape, const ModelOpt
       options_(options),
       team_(std::max(1, options.threads)),
       compute_{kernels(options.isa), team_},
-      weights_(load_decoder_weights(file, shape, options.draft, team_)),
+      source_(file.name()),
+      weights_(load_weights(file)),
       public_shape_(public_shape(file, shape, *weights_)),
       meter_(shape, *weights_),
       plan_(checked_batch(options.max_batch)),
@@ -130,6 +138,30 @@ Decoder::Decoder(const GgufFile& file, const DecoderShape& shape, const ModelOpt
   if (weights_->draft) joined_.resize(tokens * 2 * hidden);
   activations_.reserve(tokens, weights_->draft ? 2 * hidden : hidden);
   for (auto* buffer : {&x_, &normed_, &delta_}) buffer->resize(tokens * hidden);
+}
+
+/// Mapped, where an earlier run has kept them.
+std::unique_ptr<DecoderWeights> Decoder::load_weights(const GgufFile& file) {
+  const auto identity =
+      options_.pack.path.empty() ? std::nullopt : pack_identity(file, options_.draft);
+  if (!identity) return load_decoder_weights(file, shape_, options_.draft, team_);
+  keeper_ = std::make_unique<PackKeeper>(options_.pack, *identity);
+  if (const auto packed = keeper_->open()) {
+    auto weights =
+        load_decoder_weights(file, shape_, options_.draft, team_, WeightMemory::filled(packed));
+    keeper_->check(weights->memory.file());
+    return weights;
+  }
+  write_pack_ = true;
+  return load_decoder_weights(file, shape_, options_.draft, team_);
+}
+
+/// What was mapped turned out damaged.
+void Decoder::pack_anew() {
+  const GgufFile file = GgufFile::open(source_);
+  if (pack_identity(file, options_.draft) != keeper_->identity())
+    fail(ErrorKind::io, "{}: it has changed since the model was loaded", source_);
+  weights_ = load_weights(file);
 }
 
 ModelStatistics Decoder::statistics() const {
@@ -211,6 +243,7 @@ size_t Decoder::run_layer(int index, const DecoderLayer& layer, PagedCache& cach
 }
 
 void Decoder::begin(std::span<const BatchToken> batch, const PagedCache& cache) {
+  if (keeper_ && keeper_->damaged()) pack_anew();
   meter_.start();
   check_cache(cache);
   const bool automatic = mla_ && options_.attention == AttentionPath::automatic;
@@ -304,6 +337,7 @@ void Decoder::head(const PackedMatrix& output, size_t tokens, float* logits) {
   }
   meter_.lap(Stage::head);
   meter_.finished(plan_.tokens());
+  if (std::exchange(write_pack_, false)) keeper_->write(weights_->memory.taken());
 }
 
 void Decoder::norm(const std::vector<float>& weight, size_t tokens) {

@@ -47,31 +47,42 @@ void ExpertStore::add_layer(TensorReader& reader, int layer, const ExpertShape& 
     made.up_bias = reader.floats(prefix + "up_exps.bias", {ff, experts});
     made.down_bias = reader.floats(prefix + "down_exps.bias", {hidden, experts});
   }
-  if (!base) return;
+  for (uint64_t e = 0; base && e < experts; ++e) {
+    std::byte* at = base + e * extent;
+    GatedWeights& expert = made.experts[e];
+    expert.gate = {gate.dtype(), ff, hidden, at};
+    expert.up = {up.dtype(), ff, hidden, at + gate_bytes};
+    expert.down = {down.dtype(), hidden, ff, at + gate_bytes + up_bytes};
+    expert.gating = shape.gating;
+    if (shape.bias) {
+      expert.gate_bias = made.gate_bias.data() + e * ff;
+      expert.up_bias = made.up_bias.data() + e * ff;
+      expert.down_bias = made.down_bias.data() + e * hidden;
+    }
+  }
+  if (reader.memory().wants_filling()) pack_experts(reader, made, gate, up, down);
+}
+
+/// Whole experts are shared out, so that each thread reads its part of the file from front to back.
+void ExpertStore::pack_experts(TensorReader& reader, const Layer& layer, const GgufTensor& gate,
+                               const GgufTensor& up, const GgufTensor& down) {
+  const size_t experts = layer.experts.size();
   const TensorBytes gates = gate.load(), ups = up.load(), downs = down.load();
-  const auto pack_experts = [&](size_t begin, size_t end, int) {
+  const auto pack_one = [&](const PackedMatrix& to, const TensorBytes& all, size_t e) {
+    // The matrix is a view for those who compute; this is where it is filled.
+    pack(to.type, all.data() + e * (all.size() / experts), to.rows, to.cols, const_cast<std::byte*>(to.data));
+  };
+  const auto pack_range = [&](size_t begin, size_t end, int) {
     for (size_t e = begin; e < end; ++e) {
-      std::byte* to = base + e * extent;
-      GatedWeights& expert = made.experts[e];
-      expert.gate = {gate.dtype(), ff, hidden, to};
-      expert.up = {up.dtype(), ff, hidden, to + gate_bytes};
-      expert.down = {down.dtype(), hidden, ff, to + gate_bytes + up_bytes};
-      expert.gating = shape.gating;
-      if (shape.bias) {
-        expert.gate_bias = made.gate_bias.data() + e * ff;
-        expert.up_bias = made.up_bias.data() + e * ff;
-        expert.down_bias = made.down_bias.data() + e * hidden;
-      }
-      pack(gate.dtype(), gates.data() + e * (gates.size() / experts), ff, hidden, to);
-      pack(up.dtype(), ups.data() + e * (ups.size() / experts), ff, hidden, to + gate_bytes);
-      pack(down.dtype(), downs.data() + e * (downs.size() / experts), hidden, ff, to + gate_bytes + up_bytes);
-      for (const GgufTensor* tensor : {&gate, &up, &down}) {
+      pack_one(layer.experts[e].gate, gates, e);
+      pack_one(layer.experts[e].up, ups, e);
+      pack_one(layer.experts[e].down, downs, e);
+      for (const GgufTensor* tensor : {&gate, &up, &down})
         tensor->release(e * (tensor->data.size() / experts), tensor->data.size() / experts);
-      }
     }
   };
-  reader.team().parallel_for(experts, static_cast<double>(extent) * static_cast<double>(experts),
-                             pack_experts);
+  const double work = static_cast<double>(layer.extent) * static_cast<double>(experts);
+  reader.team().parallel_for(experts, work, pack_range);
   for (const GgufTensor* tensor : {&gate, &up, &down}) tensor->release();
 }
 

@@ -79,6 +79,9 @@ class ExpertStore {
     std::vector<GatedWeights> experts;
     std::vector<float> gate_bias, up_bias, down_bias;  ///< {experts, rows}, empty where there are none
   };
+  static void pack_experts(TensorReader& reader, const Layer& layer, const GgufTensor& gate,
+                           const GgufTensor& up, const GgufTensor& down);
+
   std::vector<Layer> layers_;
   int leased_ = 0;
 };

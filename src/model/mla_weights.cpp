@@ -15,8 +15,8 @@ void transpose(const float* from, uint64_t rows, uint64_t cols, float* to) {
   }
 }
 
-TensorBytes load_unless_counting(TensorReader& reader, const GgufTensor& tensor) {
-  return reader.memory().only_counts() ? TensorBytes(std::span<const std::byte>()) : tensor.load();
+TensorBytes load_to_pack(TensorReader& reader, const GgufTensor& tensor) {
+  return reader.memory().wants_filling() ? tensor.load() : TensorBytes(std::span<const std::byte>());
 }
 
 PackedMatrix pack_floats(TensorReader& reader, const std::vector<float>& values, uint64_t rows,
@@ -29,7 +29,7 @@ void load_split(TensorReader& reader, const MlaShape& shape, const std::string& 
   const uint64_t heads = shape.heads, rank = shape.kv_rank, nope = shape.nope, v = shape.v;
   const GgufTensor& k = reader.tensor(prefix + "k_b.weight", {nope, rank, heads});
   const GgufTensor& up = reader.tensor(prefix + "v_b.weight", {rank, v, heads});
-  const TensorBytes keys = load_unless_counting(reader, k), values = load_unless_counting(reader, up);
+  const TensorBytes keys = load_to_pack(reader, k), values = load_to_pack(reader, up);
   const size_t k_head = keys.size() / heads, v_head = values.size() / heads;
   std::vector<float> transposed(rank * nope), natural(nope * rank);
   for (uint64_t h = 0; h < heads; ++h) {
@@ -56,7 +56,7 @@ void load_joined(TensorReader& reader, const MlaShape& shape, const std::string&
   const DType transposed_type = traits(type).block_size == 1 ? type : DType::f32;
   std::vector<float> natural(nope * rank), transposed(rank * nope);
   std::vector<std::byte> encoded(row_bytes(transposed_type, nope * rank));
-  const TensorBytes joined = load_unless_counting(reader, kv);
+  const TensorBytes joined = load_to_pack(reader, kv);
   const size_t row = joined.size() / (heads * (nope + v));
   for (uint64_t h = 0; h < heads; ++h) {
     const std::byte* from = joined.data() + h * (nope + v) * row;

@@ -12,6 +12,7 @@
 #include "files/gguf.h"
 #include "kernels/kernels.h"
 #include "model/cache.h"
+#include "model/pack_keeper.h"
 #include "model/statistics.h"
 
 namespace tern {
@@ -47,6 +48,7 @@ struct ModelOptions {
   AttentionPath attention = AttentionPath::automatic;
   bool draft = false;  ///< load the multi-token-prediction layer too, where the file has one
   RouterObserver* router_observer = nullptr;  ///< must outlive the model
+  PackOptions pack;                           ///< where packed weights are kept for the next start
 };
 
 /// What the engine, inspect and servers need to know of any family.

@@ -5,6 +5,7 @@
 #include <algorithm>
 #include <cstdlib>
 #include <cstring>
+#include <utility>
 
 #include "base/checked.h"
 #include "base/memory.h"
@@ -17,8 +18,33 @@ WeightMemory WeightMemory::counting() {
   return memory;
 }
 
+WeightMemory WeightMemory::filled(std::shared_ptr<const PackedFile> file) {
+  WeightMemory memory;
+  memory.file_ = std::move(file);
+  return memory;
+}
+
+std::shared_ptr<const PackedFile> WeightMemory::file() const {
+  if (file_ && file_offset_ != file_->blocks().size()) {
+    fail(ErrorKind::bad_input, "{}: {} bytes of packed weights, but the model has {}", file_->path(),
+         file_->blocks().size(), file_offset_);
+  }
+  return file_;
+}
+
+std::byte* WeightMemory::take_from_file(uint64_t bytes, size_t alignment) {
+  const std::span<const std::byte> all = file_->blocks();
+  const uint64_t begin = round_up(file_offset_, alignment);
+  if (begin > all.size() || all.size() - begin < bytes)
+    fail(ErrorKind::bad_input, "{}: too few packed weights for this model", file_->path());
+  file_offset_ = begin + bytes;
+  bytes_ += bytes;
+  return const_cast<std::byte*>(all.data()) + begin;  // read-only: see wants_filling()
+}
+
 std::byte* WeightMemory::take(uint64_t bytes, size_t alignment) {
   const uint64_t rounded = round_up(std::max<uint64_t>(bytes, 1), alignment);
+  if (file_) return take_from_file(rounded, alignment);
   if (only_counts_) {
     bytes_ = checked_add(bytes_, rounded, "weights");
     return nullptr;
@@ -29,6 +55,7 @@ std::byte* WeightMemory::take(uint64_t bytes, size_t alignment) {
     fail(ErrorKind::limit, "weights: {} bytes more than the {} taken are not to be had", rounded, bytes_);
   auto* block = static_cast<std::byte*>(memory);
   blocks_.emplace_back(block);
+  taken_.push_back({block, rounded, alignment});
   prefer_huge_pages(block, rounded);
   bytes_ += rounded;
   return block;
@@ -73,7 +100,7 @@ std::vector<float> TensorReader::floats(const std::string& name, const Dims& dim
 PackedMatrix TensorReader::matrix(const std::string& name, uint64_t cols, uint64_t rows) {
   const GgufTensor& found = tensor(name, {cols, rows});
   const PackedMatrix packed = take_matrix(found.dtype(), rows, cols);
-  if (!packed.data) return packed;
+  if (!memory_.wants_filling()) return packed;
   const TensorBytes bytes = found.load();
   constexpr size_t kBand = 32 << 20;  // bytes packed between two releases
   const size_t panel = row_bytes(found.dtype(), cols) * kPanelRows,
@@ -89,7 +116,7 @@ PackedMatrix TensorReader::matrix(const std::string& name, uint64_t cols, uint64
 
 PackedMatrix TensorReader::pack_rows(DType type, const std::byte* from, uint64_t rows, uint64_t cols) {
   const PackedMatrix packed = take_matrix(type, rows, cols);
-  if (packed.data) pack_panels_of(packed, from, 0, packed.panels());
+  if (memory_.wants_filling()) pack_panels_of(packed, from, 0, packed.panels());
   return packed;
 }
 
@@ -124,10 +151,10 @@ Embedding::Embedding(TensorReader& reader, const std::string& name, uint64_t hid
   row_bytes_ = row_bytes(type_, hidden);
   const uint64_t bytes = table.bytes();
   std::byte* rows = reader.memory().take(bytes);
-  if (!rows) return;
+  rows_ = rows;
+  if (!reader.memory().wants_filling()) return;
   std::memcpy(rows, table.load().data(), bytes);
   table.release();
-  rows_ = rows;
 }
 
 void Embedding::decode_row(int32_t token, float* to) const {

@@ -13,6 +13,7 @@
 #include "base/thread_team.h"
 #include "files/gguf.h"
 #include "kernels/kernels.h"
+#include "model/packed_file.h"
 
 namespace tern {
 
@@ -20,21 +21,35 @@ namespace tern {
 class WeightMemory {
  public:
   WeightMemory() = default;
+  /// One whose blocks lie in a packed file: those that an earlier run took, in the same order.
+  static WeightMemory filled(std::shared_ptr<const PackedFile> file);
   /// One that adds up what is taken and gives null: a loader that runs on it tells what a file needs, and
   /// what is wrong with it, and reads no weights.
   static WeightMemory counting();
   bool only_counts() const { return only_counts_; }
+  /// Whether what is taken has to be written. Else it must not be.
+  bool wants_filling() const { return !only_counts_ && !file_; }
 
   /// `bytes` of memory at a multiple of `alignment` (a power of two). Throws Error{limit} where there is
-  /// none.
+  /// none, Error{bad_input} where a packed file has no more.
   std::byte* take(uint64_t bytes, size_t alignment = 64);
   uint64_t bytes() const { return bytes_; }
+  /// What was taken, in order; none of memory that only counts.
+  std::span<const PackBlock> taken() const { return taken_; }
+  /// The packed file that the blocks lie in; null where they don't. Throws Error{bad_input} where the loader
+  /// took less than it holds.
+  std::shared_ptr<const PackedFile> file() const;
 
  private:
   struct Free {
     void operator()(std::byte* block) const;
   };
+  std::byte* take_from_file(uint64_t bytes, size_t alignment);
+
   std::vector<std::unique_ptr<std::byte, Free>> blocks_;
+  std::vector<PackBlock> taken_;
+  std::shared_ptr<const PackedFile> file_;
+  uint64_t file_offset_ = 0;
   uint64_t bytes_ = 0;
   bool only_counts_ = false;
 };

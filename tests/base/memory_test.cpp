@@ -2,7 +2,10 @@
 
 #include <gtest/gtest.h>
 
+#include <chrono>
 #include <filesystem>
+#include <new>
+#include <thread>
 #include <vector>
 
 #include "base/atomic_file.h"
@@ -53,6 +56,26 @@ TEST(HugePages, AreAskedForWithoutHarm) {
   prefer_huge_pages(memory.data() + 1, kHugePage - 1);  // no whole one lies in there
   prefer_huge_pages(nullptr, 0);
   for (size_t i = 0; i < memory.size(); i += 4096) ASSERT_EQ(memory[i], static_cast<std::byte>(i / 4096));
+}
+
+TEST(ZeroedMemory, IsZeroAndKeepsWhatIsWrittenWhileItIsCleared) {
+  constexpr size_t kBytes = 160 * kHugePage + 12345;
+  const ZeroedMemory memory(kBytes);
+  for (size_t at = kBytes - 1; at > 99'991; at -= 99'991) {  // towards who clears it
+    ASSERT_EQ(memory.data()[at], std::byte{0}) << at;
+    memory.data()[at] = std::byte{7};
+  }
+  std::this_thread::sleep_for(std::chrono::milliseconds(100));
+  for (size_t at = kBytes - 1; at > 99'991; at -= 99'991) ASSERT_EQ(memory.data()[at], std::byte{7}) << at;
+}
+
+TEST(ZeroedMemory, EndsWhileItIsCleared) {
+  for (int i = 0; i < 5; ++i) const ZeroedMemory memory(size_t{2} << 30);
+  for (const size_t bytes : {size_t{0}, size_t{1}, kHugePage}) const ZeroedMemory memory(bytes);
+  ZeroedMemory moved;
+  moved = ZeroedMemory(100 * kHugePage);
+  EXPECT_EQ(moved.data()[77 * kHugePage], std::byte{0});
+  EXPECT_THROW(ZeroedMemory(size_t{1} << 60), std::bad_alloc);
 }
 
 }  // namespace
