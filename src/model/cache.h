@@ -69,7 +69,7 @@ class PagedCache {
   float* rows() const { return reinterpret_cast<float*>(memory_.data()); }
 
   Shape shape_;
-  ZeroedMemory memory_;  ///< {pages, layers, kPageTokens, row} floats
+  ZeroedMemory memory_;                       ///< {pages, layers, kPageTokens, row} floats
   std::vector<std::vector<int32_t>> tables_;  ///< per sequence: its pages in order
   std::vector<int> lengths_;
   std::vector<int32_t> users_;  ///< per page: sequences that hold it

@@ -54,9 +54,9 @@ class Decoder final : public Model {
   ModelOptions options_;
   ThreadTeam team_;
   Compute compute_;
-  const std::string source_;             // the model's file
-  std::unique_ptr<PackKeeper> keeper_;   // where packed weights are kept
-  bool write_pack_ = false;              // after the first pass
+  const std::string source_;            // the model's file
+  std::unique_ptr<PackKeeper> keeper_;  // where packed weights are kept
+  bool write_pack_ = false;             // after the first pass
   std::unique_ptr<DecoderWeights> weights_;
   ModelShape public_shape_;
   PassMeter meter_;
@@ -142,13 +142,11 @@ Decoder::Decoder(const GgufFile& file, const DecoderShape& shape, const ModelOpt
 
 /// Mapped, where an earlier run has kept them.
 std::unique_ptr<DecoderWeights> Decoder::load_weights(const GgufFile& file) {
-  const auto identity =
-      options_.pack.path.empty() ? std::nullopt : pack_identity(file, options_.draft);
+  const auto identity = options_.pack.path.empty() ? std::nullopt : pack_identity(file, options_.draft);
   if (!identity) return load_decoder_weights(file, shape_, options_.draft, team_);
   keeper_ = std::make_unique<PackKeeper>(options_.pack, *identity);
   if (const auto packed = keeper_->open()) {
-    auto weights =
-        load_decoder_weights(file, shape_, options_.draft, team_, WeightMemory::filled(packed));
+    auto weights = load_decoder_weights(file, shape_, options_.draft, team_, WeightMemory::filled(packed));
     keeper_->check(weights->memory.file());
     return weights;
   }

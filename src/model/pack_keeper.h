@@ -17,7 +17,7 @@ namespace tern {
 
 /// Where packed weights are kept from one run to the next.
 struct PackOptions {
-  std::string path;                         ///< empty: nowhere
+  std::string path;                           ///< empty: nowhere
   uint64_t least_bytes = uint64_t{64} << 20;  ///< fewer are packed in no time
   /// Is told, in a line, what went wrong with the file, from any thread. Nothing of it is an error.
   std::function<void(const std::string&)> warn;
@@ -26,7 +26,8 @@ struct PackOptions {
 /// Ends with the object, whatever is done by then. What it reads must outlive it.
 class PackKeeper {
  public:
-  PackKeeper(PackOptions options, PackIdentity identity) : options_(std::move(options)), identity_(identity) {}
+  PackKeeper(PackOptions options, PackIdentity identity)
+      : options_(std::move(options)), identity_(identity) {}
   PackKeeper(const PackKeeper&) = delete;
   ~PackKeeper();
 

@@ -68,7 +68,8 @@ void add_layout(Identity& identity) {
     std::vector<std::byte> rows(row_bytes(known->type, kCols) * kPanelRows);
     for (size_t i = 0; i < rows.size(); ++i) rows[i] = static_cast<std::byte>(i * 131 + i / 251);
     const size_t bytes = packed_bytes(known->type, kPanelRows, kCols);
-    const std::unique_ptr<void, decltype(&std::free)> packed(std::aligned_alloc(kAlignment, bytes), std::free);
+    const std::unique_ptr<void, decltype(&std::free)> packed(std::aligned_alloc(kAlignment, bytes),
+                                                             std::free);
     if (!packed) throw std::bad_alloc();
     auto* panel = static_cast<std::byte*>(packed.get());
     pack(known->type, rows.data(), kPanelRows, kCols, panel);
