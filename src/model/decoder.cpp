@@ -30,6 +30,7 @@ class Decoder final : public Model {
 
  private:
   std::unique_ptr<DecoderWeights> load_weights(const GgufFile& file);
+  std::unique_ptr<DecoderWeights> map_kept_weights(const GgufFile& file);
   void pack_anew();
   void begin(std::span<const BatchToken> batch, const PagedCache& cache);
   void check_cache(const PagedCache& cache) const;
@@ -57,6 +58,7 @@ class Decoder final : public Model {
   const std::string source_;            // the model's file
   std::unique_ptr<PackKeeper> keeper_;  // where packed weights are kept
   bool write_pack_ = false;             // after the first pass
+  bool damaged_ = false;                // no pass may run on these weights
   std::unique_ptr<DecoderWeights> weights_;
   ModelShape public_shape_;
   PassMeter meter_;
@@ -140,18 +142,27 @@ Decoder::Decoder(const GgufFile& file, const DecoderShape& shape, const ModelOpt
   for (auto* buffer : {&x_, &normed_, &delta_}) buffer->resize(tokens * hidden);
 }
 
-/// Mapped, where an earlier run has kept them.
 std::unique_ptr<DecoderWeights> Decoder::load_weights(const GgufFile& file) {
   const auto identity = options_.pack.path.empty() ? std::nullopt : pack_identity(file, options_.draft);
   if (!identity) return load_decoder_weights(file, shape_, options_.draft, team_);
   keeper_ = std::make_unique<PackKeeper>(options_.pack, *identity);
-  if (const auto packed = keeper_->open()) {
+  if (auto kept = map_kept_weights(file)) return kept;
+  write_pack_ = true;
+  return load_decoder_weights(file, shape_, options_.draft, team_);
+}
+
+/// What an earlier run has kept; null where that is of no use.
+std::unique_ptr<DecoderWeights> Decoder::map_kept_weights(const GgufFile& file) {
+  const auto packed = keeper_->open();
+  if (!packed) return nullptr;
+  try {
     auto weights = load_decoder_weights(file, shape_, options_.draft, team_, WeightMemory::filled(packed));
     keeper_->check(weights->memory.file());
     return weights;
+  } catch (const Error& error) {  // the model's own errors will come again
+    keeper_->warn(error.what());
+    return nullptr;
   }
-  write_pack_ = true;
-  return load_decoder_weights(file, shape_, options_.draft, team_);
 }
 
 /// What was mapped turned out damaged.
@@ -160,6 +171,7 @@ void Decoder::pack_anew() {
   if (pack_identity(file, options_.draft) != keeper_->identity())
     fail(ErrorKind::io, "{}: it has changed since the model was loaded", source_);
   weights_ = load_weights(file);
+  damaged_ = false;
 }
 
 ModelStatistics Decoder::statistics() const {
@@ -241,7 +253,8 @@ size_t Decoder::run_layer(int index, const DecoderLayer& layer, PagedCache& cach
 }
 
 void Decoder::begin(std::span<const BatchToken> batch, const PagedCache& cache) {
-  if (keeper_ && keeper_->damaged()) pack_anew();
+  damaged_ = damaged_ || (keeper_ && keeper_->damaged());
+  if (damaged_) pack_anew();
   meter_.start();
   check_cache(cache);
   const bool automatic = mla_ && options_.attention == AttentionPath::automatic;
