@@ -240,9 +240,10 @@ TEST(Engine, StatusTellsWhereItStands) {
   for (int i = 0; i < 5; ++i) {
     sinks.push_back(std::make_shared<Recorder>());
     engine->submit(ask(5, 5, i), sinks.back());
+    if (i == 0) gate.wait_arrived(1);  // its step has begun without the others
   }
-  gate.pass(2);  // the first step may have begun before all were there
-  gate.wait_arrived(3);
+  gate.pass(3);  // its prompt; then, in one step, its first token and the second one's prompt
+  gate.wait_arrived(4);
   EXPECT_EQ(engine->status().running, 2);
   EXPECT_EQ(engine->status().waiting, 3);
   EXPECT_EQ(engine->status().steps, 2u);
