@@ -8,9 +8,9 @@
 #include <cstdlib>
 #include <cstring>
 #include <filesystem>
+#include <map>
 #include <memory>
 #include <new>
-#include <set>
 #include <vector>
 
 #define XXH_INLINE_ALL
@@ -139,12 +139,12 @@ class ChunkWriter {
 }  // namespace
 
 std::optional<PackIdentity> pack_identity(const GgufFile& file, bool draft) {
-  std::set<const MappedFile*> pieces;
+  if (!file.folder().empty()) return std::nullopt;
+  std::map<std::string, const MappedFile*> pieces;  // by path: an order that is the same in each run
   for (const GgufTensor& tensor : file.tensors()) {
     if (!tensor.mapping || tensor.make) return std::nullopt;
-    pieces.insert(tensor.mapping);
+    pieces.emplace(tensor.mapping->path(), tensor.mapping);
   }
-  if (!file.folder().empty()) return std::nullopt;
   Identity identity;
   identity.add_number(kFormat);
   add_layout(identity);
@@ -154,9 +154,7 @@ std::optional<PackIdentity> pack_identity(const GgufFile& file, bool draft) {
     identity.add(file.stored(key));
   }
   for (const GgufTensor& tensor : file.tensors()) add_tensor(identity, tensor);
-  std::set<std::pair<std::string, const MappedFile*>> by_path;  // addresses have another order in each run
-  for (const MappedFile* piece : pieces) by_path.emplace(piece->path(), piece);
-  for (const auto& [path, piece] : by_path) {
+  for (const auto& [path, piece] : pieces) {
     identity.add_number(piece->bytes().size());
     identity.add_number(static_cast<uint64_t>(piece->modified_ns()));
   }

@@ -1,6 +1,5 @@
 // Packed weights that one start keeps for the next.
 #include <gtest/gtest.h>
-#include <unistd.h>
 
 #include <chrono>
 #include <filesystem>
@@ -13,6 +12,7 @@
 #include "base/error.h"
 #include "tests/model/runner.h"
 #include "tests/model/tiny_file.h"
+#include "tests/temporary_folder.h"
 
 namespace tern {
 namespace {
@@ -20,10 +20,15 @@ namespace {
 using namespace std::chrono_literals;
 namespace fs = std::filesystem;
 
+/// For five seconds at most.
+template <typename Holds>
+void wait_while(const Holds& holds) {
+  for (int i = 0; i < 500 && holds(); ++i) std::this_thread::sleep_for(10ms);
+}
+
 class Pack : public testing::Test {
  protected:
   Pack() {
-    fs::create_directory(folder);
     write_model({});
     options.pack.path = pack;
     options.pack.least_bytes = 0;
@@ -32,7 +37,6 @@ class Pack : public testing::Test {
       said.push_back(what);
     };
   }
-  ~Pack() override { fs::remove_all(folder); }
 
   void write_model(const TinyConfig& config) const {
     const std::vector<std::byte> bytes = tiny_file(config).bytes();
@@ -53,7 +57,7 @@ class Pack : public testing::Test {
   std::vector<float> keep() const {
     const auto loaded = load();
     std::vector<float> logits = ask(*loaded);
-    for (int i = 0; i < 500 && !fs::exists(pack); ++i) std::this_thread::sleep_for(10ms);
+    wait_while([&] { return !fs::exists(pack); });
     return logits;
   }
 
@@ -70,7 +74,7 @@ class Pack : public testing::Test {
     file.put(static_cast<char>(byte ^ 0x40));
   }
 
-  const fs::path folder = fs::temp_directory_path() / ("tern_pack_" + std::to_string(::getpid()));
+  const TemporaryFolder folder;
   const std::string model = folder / "model.gguf", pack = folder / "model.gguf.pack";
   ModelOptions options;
   std::mutex mutex;
@@ -123,7 +127,7 @@ TEST_F(Pack, OfAnotherModelIsWrittenAnew) {
     EXPECT_NE(said[0].find("made from another model file"), std::string::npos) << said[0];
     const auto stale = fs::last_write_time(pack);
     EXPECT_TRUE(same_bits(ask(*loaded), expected));
-    for (int i = 0; i < 500 && fs::last_write_time(pack) == stale; ++i) std::this_thread::sleep_for(10ms);
+    wait_while([&] { return fs::last_write_time(pack) == stale; });
   }
   EXPECT_TRUE(same_bits(ask(*load()), expected));
   EXPECT_EQ(warnings().size(), 1u) << "the new one is of use";
@@ -167,12 +171,12 @@ TEST_F(Pack, DamagedBlocksAreNoticedAndPackedAnew) {
     flip(offset);
     {
       const auto loaded = load();
-      for (int i = 0; i < 500 && warnings().empty(); ++i) std::this_thread::sleep_for(10ms);
+      wait_while([&] { return warnings().empty(); });
       ASSERT_EQ(warnings().size(), 1u) << offset;
       EXPECT_NE(said[0].find("damaged"), std::string::npos) << said[0];
-      for (int i = 0; i < 500 && fs::exists(pack); ++i) std::this_thread::sleep_for(10ms);
+      wait_while([&] { return fs::exists(pack); });
       EXPECT_TRUE(same_bits(ask(*loaded), expected));
-      for (int i = 0; i < 500 && !fs::exists(pack); ++i) std::this_thread::sleep_for(10ms);
+      wait_while([&] { return !fs::exists(pack); });
     }
     ASSERT_TRUE(fs::exists(pack)) << "written anew";
     said.clear();
@@ -182,11 +186,11 @@ TEST_F(Pack, DamagedBlocksAreNoticedAndPackedAnew) {
 }
 
 TEST_F(Pack, NoPlaceForItIsAWarning) {
-  options.pack.path = folder / "missing" / "model.pack";
+  options.pack.path = folder / "missing/model.pack";
   const auto loaded = load();
   const std::vector<float> logits = ask(*loaded);
   EXPECT_FALSE(logits.empty());
-  for (int i = 0; i < 500 && warnings().empty(); ++i) std::this_thread::sleep_for(10ms);
+  wait_while([&] { return warnings().empty(); });
   ASSERT_EQ(warnings().size(), 1u);
   EXPECT_EQ(said[0].find(options.pack.path), 0u) << said[0];
 }

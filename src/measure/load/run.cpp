@@ -95,6 +95,7 @@ class Driver {
   void send_after(const CallEnd& end);
   bool may_send(TimePoint at) const { return sent_ < most_ && at < stop_; }
   void show_progress();
+  bool is_done() const;
   void end_if_done();
 
   const LoadOptions& options_;
@@ -112,7 +113,7 @@ class Driver {
   uint64_t sent_ = 0;      ///< or waiting in queue_
   std::deque<Due> queue_;  ///< due, but every connection is taken
   size_t pausing_ = 0;     ///< places of a closed loop that wait before they go on
-  bool arriving_ = false, over_ = false;
+  bool arriving_ = false;
 };
 
 Driver::Driver(const LoadOptions& options, const OnProgress& progress)
@@ -235,15 +236,18 @@ void Driver::show_progress() {
   progress_(now);
   show_.expires_after(std::chrono::milliseconds(100));
   show_.async_wait([this](error_code error) {
-    if (!error && !over_) show_progress();  // it may have been on its way when it was cancelled
+    if (!error && !is_done()) show_progress();  // it may have been on its way when it was cancelled
   });
+}
+
+bool Driver::is_done() const {
+  if (arriving_ || pausing_ > 0 || !queue_.empty() || tally_.progress().open > 0) return false;
+  return open_loop() || !may_send(Clock::now());  // else it is between two requests of one place
 }
 
 /// run() returns when nothing is left to wait for.
 void Driver::end_if_done() {
-  if (arriving_ || pausing_ > 0 || !queue_.empty() || tally_.progress().open > 0) return;
-  if (!open_loop() && may_send(Clock::now())) return;  // between two requests of one place
-  over_ = true;
+  if (!is_done()) return;
   show_.cancel();
   transport_->abort_all("the load has ended");
 }
