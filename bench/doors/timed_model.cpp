@@ -17,7 +17,8 @@ class TimedModel : public Model {
       : table_(table), period_(std::chrono::microseconds(settings.period_us)), sequences_(settings.streams) {
     shape_.architecture = "timed";
     shape_.vocab = vocab;
-    shape_.layers = shape_.cache_layers = shape_.cache_row = 1;
+    shape_.layers = shape_.cache_layers = 1;
+    shape_.cache_layer_bytes = 64;
     shape_.context = settings.tokens + 64;
   }
 
