@@ -26,6 +26,7 @@ const BenchOptions& settle(BenchArguments& arguments) {
   BenchOptions& options = arguments.options;
   if (!arguments.model.isa.empty()) options.isa = parse_isa(arguments.model.isa);
   options.threads = arguments.model.threads > 0 ? arguments.model.threads : usable_cores();
+  options.cache_type = arguments.model.cache();
   options.pack = arguments.model.pack();
   return options;
 }

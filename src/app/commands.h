@@ -27,15 +27,17 @@ void add_tokenize(CLI::App& app);  // and detokenize
 
 /// What every command that loads a model takes.
 struct ModelArguments {
-  std::string path;  ///< empty: the embedded model
-  std::string isa;   ///< empty: the best this machine has
-  int threads = 0;   ///< 0: every core this process may use
+  std::string path;        ///< empty: the embedded model
+  std::string isa;         ///< empty: the best this machine has
+  int threads = 0;         ///< 0: every core this process may use
+  std::string cache_type;  ///< empty: automatic
   bool no_pack = false;
 
-  /// Adds -m, --isa, --threads and --no-pack.
+  /// Adds -m, --isa, --threads, --cache-type and --no-pack.
   void add_to(CLI::App& command);
   GgufFile open() const;
   void apply(EngineOptions& options) const;
+  CacheType cache() const;
   /// Where the model's packed weights are kept.
   PackOptions pack() const;
   /// Where to keep what is known of the model on this machine: the model's path, or its name in the cache

@@ -33,6 +33,12 @@ void ModelArguments::add_to(CLI::App& command) {
       ->check(readable_by([](const std::string& name) { return kernels(parse_isa(name)).isa; }));
   command.add_option("--threads", threads, "Threads to use (default: the cores this process may use)")
       ->check(CLI::Range(0, 1024));
+  command
+      .add_option(
+          "--cache-type", cache_type,
+          "How exactly keys and values are kept: f32, bf16 or int8 (default: auto, int8 for quantized "
+          "models, f32 for others)")
+      ->check(readable_by(parse_cache_type));
   command.add_flag("--no-pack", no_pack,
                    "Neither use nor write MODEL.pack (in ~/.cache/tern where its folder can't be written), "
                    "from which later starts take their weights as they are");
@@ -45,7 +51,12 @@ GgufFile ModelArguments::open() const {
 void ModelArguments::apply(EngineOptions& options) const {
   if (!isa.empty()) options.isa = parse_isa(isa);
   options.threads = threads;
+  options.cache_type = cache();
   options.pack = pack();
+}
+
+CacheType ModelArguments::cache() const {
+  return cache_type.empty() ? CacheType::automatic : parse_cache_type(cache_type);
 }
 
 PackOptions ModelArguments::pack() const {

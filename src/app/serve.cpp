@@ -52,7 +52,7 @@ void serve(ServeArguments& arguments) {
 
   const GgufFile file = arguments.model.open();
   if (arguments.engine.context > 0 || arguments.engine.cache_bytes > 0)
-    check_fits(inspect(file), arguments.engine);
+    check_fits(inspect(file, arguments.engine.cache_type), arguments.engine);
   if (arguments.keep_pace) arguments.engine.pace_file = arguments.model.beside(".pace.json");
   Engine engine(file, arguments.engine);
   if (!engine.warning().empty())

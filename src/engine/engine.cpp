@@ -65,6 +65,7 @@ ModelOptions model_options(const EngineOptions& options) {
   model.isa = options.isa;
   model.threads = threads_of(options);
   model.pack = options.pack;
+  model.cache = options.cache_type;
   model.max_batch = std::max({options.parallel, options.prompt_piece, options.prompt_pass});
   return model;
 }
@@ -80,15 +81,13 @@ int asked_context(const ModelShape& model, const EngineOptions& options) {
 PagedCache::Shape cache_shape(const ModelShape& model, const EngineOptions& options) {
   PagedCache::Shape cache;
   cache.layers = model.cache_layers;
-  cache.row = model.cache_row;
+  cache.layer_bytes = model.cache_layer_bytes;
   cache.max_sequences = options.parallel;
   const int context = asked_context(model, options);
   const uint64_t whole = checked_mul(PagedCache::pages_for(context), options.parallel, "the cache's pages");
   uint64_t pages = whole;
   if (options.cache_bytes > 0) {
-    const uint64_t rows = checked_mul(model.cache_layers, PagedCache::kPageTokens, "a page's rows");
-    const uint64_t page_bytes =
-        checked_mul(rows, checked_mul(model.cache_row, sizeof(float), "a row"), "a page");
+    const uint64_t page_bytes = checked_mul(model.cache_layers, model.cache_layer_bytes, "a page");
     pages = std::min(whole, options.cache_bytes / std::max<uint64_t>(page_bytes, 1));
     if (pages == 0)
       fail(ErrorKind::bad_input, "cache_bytes: {} is less than one page of {}", options.cache_bytes,

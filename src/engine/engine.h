@@ -88,7 +88,8 @@ struct EngineOptions {
   int context = 0;           ///< tokens of one sequence; 0: the model's
   int parallel = 8;          ///< sequences in one batch; more wait, first come first served
   uint64_t cache_bytes = 0;  ///< 0: parallel x context; a smaller cache than one context shortens the context
-  int threads = 0;           ///< 0: usable_cores()
+  CacheType cache_type = CacheType::automatic;
+  int threads = 0;         ///< 0: usable_cores()
   int prompt_piece = 128;  ///< a prompt is cut at its multiples only; several prompts share a pass of so many
                            ///< tokens
   int prompt_pass = 512;  ///< tokens of one prompt in one pass at most, where that holds up nobody: reads the

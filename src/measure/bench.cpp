@@ -36,7 +36,7 @@ PagedCache::Shape cache_for(const BenchOptions& options, const ModelShape& model
   const int stream = PagedCache::pages_for(std::max(1, options.depth) + options.generate);
   const int prompt = PagedCache::pages_for(options.prompt);
   return {.layers = model.cache_layers,
-          .row = model.cache_row,
+          .layer_bytes = model.cache_layer_bytes,
           .pages = std::max(stream * options.streams, prompt),
           .max_sequences = options.streams,
           .max_tokens = std::max(stream, prompt) * PagedCache::kPageTokens};
@@ -87,6 +87,7 @@ class Bench {
     model.isa = options.isa;
     model.threads = options.threads;
     model.pack = options.pack;
+    model.cache = options.cache_type;
     model.max_batch = std::max(options.piece, options.streams);
     return load_model(file, model);
   }

@@ -21,6 +21,7 @@ struct BenchOptions {
   int piece = EngineOptions{}.prompt_pass;  ///< tokens of a prompt in one pass at most
   int threads = 1;
   Isa isa = detect_isa();
+  CacheType cache_type = CacheType::automatic;
   PackOptions pack;  ///< where packed weights are kept
 };
 

@@ -101,16 +101,17 @@ void read_text(const GgufFile& file, Inspection& result) {
 
 uint64_t cache_bytes(const ModelShape& model, int sequences) {
   const int pages = sequences * PagedCache::pages_for(model.context);
-  return PagedCache::bytes_for({model.cache_layers, model.cache_row, pages, sequences, model.context});
+  return PagedCache::bytes_for(
+      {model.cache_layers, model.cache_layer_bytes, pages, sequences, model.context});
 }
 
 /// What running the model takes; throws what loading it would.
-void measure_memory(const GgufFile& file, Inspection& result) {
-  const ModelShape model = measure_model(file);
+void measure_memory(const GgufFile& file, CacheType cache, Inspection& result) {
+  const ModelShape model = measure_model(file, cache);
   const int sequences = EngineOptions{}.parallel;
   result.cache_memory = cache_bytes(model, sequences);
   result.cache_full_context = cache_bytes(model, 1);
-  result.cache_bytes_per_token = uint64_t{4} * model.cache_row * model.cache_layers;
+  result.cache_bytes_per_token = model.cache_layer_bytes * model.cache_layers / PagedCache::kPageTokens;
   result.cache_sequences = sequences;
   result.weights_memory = model.packed_bytes;
   result.active_weights = model.active_weights;
@@ -128,9 +129,10 @@ std::string complaint(const GgufFile& file, Call&& call) {
   }
 }
 
-std::string refusal(const GgufFile& file, Inspection& result, std::optional<Tokenizer>& tokenizer) {
+std::string refusal(const GgufFile& file, CacheType cache, Inspection& result,
+                    std::optional<Tokenizer>& tokenizer) {
   const std::string words = complaint(file, [&] { tokenizer.emplace(read_vocabulary(file)); });
-  const std::string model = complaint(file, [&] { measure_memory(file, result); });
+  const std::string model = complaint(file, [&] { measure_memory(file, cache, result); });
   if (!model.empty() || words.empty()) return model;
   const bool has_one = !file.folder().empty() || file.find("tokenizer.ggml.model") != nullptr;
   return fmt::format("the model could run, but {} ({})",
@@ -229,7 +231,7 @@ std::string count_text(uint64_t count) {
 
 }  // namespace
 
-Inspection inspect(const GgufFile& file) {
+Inspection inspect(const GgufFile& file, CacheType cache) {
   Inspection result;
   result.file = file.name();
   result.gguf_version = file.version();
@@ -240,7 +242,7 @@ Inspection inspect(const GgufFile& file) {
   count_tensors(file, result);
   read_text(file, result);
   std::optional<Tokenizer> tokenizer;
-  result.refused = refusal(file, result, tokenizer);
+  result.refused = refusal(file, cache, result, tokenizer);
   result.template_refused = template_refusal(result.chat_template, tokenizer ? &*tokenizer : nullptr);
   return result;
 }

@@ -8,6 +8,7 @@
 #include <nlohmann/json.hpp>
 
 #include "files/gguf.h"
+#include "model/key_value_page.h"
 
 namespace tern {
 
@@ -46,7 +47,7 @@ struct Inspection {
 /// Reads metadata and the tensor table only, and renders one question. Throws Error{bad_input} for metadata
 /// of the wrong kind; what load_model and the tokenizer would throw becomes `refused`, and what the chat
 /// template would, `template_refused`.
-Inspection inspect(const GgufFile& file);
+Inspection inspect(const GgufFile& file, CacheType cache = CacheType::automatic);
 
 /// Adds what this machine has: memory, and unless `measure` is false its bandwidth, which takes 0.3 s.
 void look_at_machine(Inspection& inspection, bool measure);

@@ -1,84 +1,102 @@
-// Attention of a few query rows over the cached keys and values of one sequence.
+// Attention of query rows over the cached keys and values of their sequences.
 //
-// Keys are walked in absolute blocks of one page, in ascending order, with a running softmax; a key that a
-// query must not see is never touched. So a row's result depends on its sequence alone: not on how a prompt
-// was cut into pieces nor on the company in its batch.
+// Keys are walked in absolute segments of some pages, in ascending order: each segment's softmax by itself,
+// then the segments' sums are joined (as in Milakov and Gimelshein 2018). A key that a query must not see
+// adds nothing. So a row's result depends on its sequence alone: not on how a prompt was cut into pieces, nor
+// on the company in its batch, nor on who worked out which segment.
 #pragma once
 
 #include <cstddef>
 #include <cstdint>
 #include <limits>
-#include <span>
 #include <vector>
 
 #include "kernels/kernels.h"
 #include "model/batch_plan.h"
 #include "model/cache.h"
+#include "model/key_value_page.h"
+#include "model/project.h"
 
 namespace tern {
 
 constexpr float kMasked = -std::numeric_limits<float>::infinity();
-constexpr size_t kKeyBlock = PagedCache::kPageTokens;  ///< keys at a time
+constexpr size_t kKeyBlock = PagedCache::kPageTokens;  ///< keys of a page
+constexpr size_t kSegmentPages = 8;
+constexpr size_t kSegment = kSegmentPages * kKeyBlock;  ///< keys
 constexpr size_t kRowChunk = 16;  ///< rows of a task at most: they share each read of a key
 
-/// Where in a cached row the keys and values of some heads lie.
-struct KeyValueSlice {
-  size_t key = 0, key_width = 0;
-  size_t value = 0, value_width = 0;
+/// The queries of a pass, tokens in the plan's order, and where their results go.
+struct Queries {
+  const float* queries = nullptr;  ///< {tokens, heads, key}, scaled
+  float* out = nullptr;            ///< {tokens, heads, value}
+  int window = 0;                  ///< keys a query sees at most, its own included; 0: all before it
+  const float* sinks = nullptr;    ///< {heads}: a score that takes its share of the softmax and gives nothing
 };
 
-/// The queries that one piece of a sequence brings to heads that share keys: `heads` rows a token. Row r
-/// belongs to token r / heads, and lies at queries + (r / heads) * query_stride + (r % heads) * key_width;
-/// its result goes to out + (r / heads) * out_stride + (r % heads) * value_width.
-struct QueryRows {
-  SequenceId sequence = 0;
-  int position = 0;  ///< of the first token
-  size_t heads = 1;
-  const float* queries = nullptr;  ///< scaled
-  size_t query_stride = 0;
-  float* out = nullptr;
-  size_t out_stride = 0;
-  int window = 0;                ///< keys a query sees at most, its own included; 0: all before it
-  const float* sinks = nullptr;  ///< {heads}: a score that takes its share of the softmax and gives nothing
+/// A running softmax of some rows: the greatest score, the sum of the weights and that of the weighted
+/// values, both relative to it.
+struct SoftmaxSums {
+  float* most = nullptr;  ///< {rows}
+  float* sum = nullptr;   ///< {rows}
+  float* acc = nullptr;   ///< {rows, value}
 };
 
-/// Rows [begin, end) of those that one piece brings to one head of keys and values.
-struct RowTask {
-  uint32_t piece = 0, kv_head = 0, begin = 0, end = 0;
-};
-
-/// The rows of a plan's pieces, cut into tasks of kRowChunk and fewer, enough to keep a team at work.
-class RowTasks {
+/// Buffers for one layer at a time, and the way through it.
+class RowAttention {
  public:
-  /// For `group` rows a token and head.
-  RowTasks(size_t kv_heads, size_t group, size_t max_tokens);
-  /// Of the pieces that go this way through attention.
-  std::span<const RowTask> cut(const BatchPlan& plan, bool absorbed, size_t members);
+  /// Where `group` heads of queries share each head of keys.
+  RowAttention(const KeyValueShape& shape, const KeyValuePage& page, size_t group, size_t max_tokens,
+               int members);
+
+  /// The queries of the plan's pieces that go this way through attention. `work` in multiply-adds.
+  void run(const Compute& compute, const BatchPlan& plan, bool absorbed, const PagedCache& cache, int layer,
+           double work, const Queries& queries);
 
  private:
-  size_t kv_heads_, group_;
-  std::vector<RowTask> tasks_;
-};
+  /// Rows [begin, end) of those that one piece brings to one head of keys and values: row r is the query of
+  /// token r / group and of the head's query r % group.
+  struct Task {
+    uint32_t piece = 0, kv_head = 0, begin = 0, end = 0;
+    uint32_t segment = 0, segment_end = 0;
+    uint32_t part = kWhole;  ///< where the sums of its one segment go; kWhole: it has all segments
+  };
+  static constexpr uint32_t kWhole = UINT32_MAX;
+  /// Rows whose segments are tasks of their own.
+  struct Split {
+    Task rows;
+    uint32_t first_part = 0, parts = 0;
+  };
+  struct Member {
+    std::vector<float> queries;  ///< {kRowChunk, key_cols}
+    Activations query_rows;
+    std::vector<float> scores;   ///< {kRowChunk, kSegment}: scores, then weights
+    std::vector<float> weights;  ///< {kSegmentPages, rows, kKeyBlock}: times the values' scales
+    Activations weight_rows;
+    std::vector<float> part, total;  ///< a SoftmaxSums each
+  };
+  class Rows;
+  class Segment;
 
-/// Buffers of one member of the team.
-class RowScratch {
- public:
-  void reserve(const KeyValueSlice& slice);
+  void cut(const BatchPlan& plan, bool absorbed, size_t members, const Queries& queries);
+  void add_split(const Task& task);
+  Rows rows_of(const BatchPlan& plan, const Queries& queries, const Task& task) const;
+  void attend(const Kernels& kernels, const PagedCache& cache, int layer, const Rows& rows, const Task& task,
+              Member& member);
+  void join_parts(const Kernels& kernels, const Rows& rows, const Split& split, size_t row, Member& member);
+  SoftmaxSums sums_at(float* buffer) const;
 
-  std::vector<float> queries;    ///< {key_width, kRowChunk}, transposed
-  std::vector<float> raw;        ///< {kKeyBlock, kRowChunk}: scores as they come
-  std::vector<float> scores;     ///< {kRowChunk, kKeyBlock}
-  std::vector<float> most, sum;  ///< {kRowChunk}: the running softmax
-  std::vector<float> acc;        ///< {kRowChunk, value_width}
+  KeyValueShape shape_;
+  KeyValuePage page_;
+  size_t group_, sums_size_;
+  std::vector<Member> members_;
+  std::vector<Task> tasks_;
+  std::vector<Split> splits_;
+  std::vector<float> parts_;  ///< {parts, sums_size_}
 };
 
 /// One more block of scores {block} for a running softmax: scores become weights, and what was summed so far
 /// into acc {n} and sum is scaled down to the new maximum. At least one score is not kMasked.
 void soften(const Kernels& kernels, float* scores, size_t block, float& most, float& sum, float* acc,
             size_t n);
-
-/// Rows [begin, end) of `rows`, at most kRowChunk.
-void attend_rows(const Kernels& kernels, const PagedCache& cache, int layer, const KeyValueSlice& slice,
-                 const QueryRows& rows, size_t begin, size_t end, RowScratch& scratch);
 
 }  // namespace tern

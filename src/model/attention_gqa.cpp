@@ -30,17 +30,16 @@ GqaWeights load_gqa(TensorReader& reader, const GqaShape& shape, uint64_t hidden
   return weights;
 }
 
-GqaAttention::GqaAttention(const GqaShape& shape, const RopeParams& rope, uint64_t hidden, float eps,
-                           size_t max_tokens, int members)
+GqaAttention::GqaAttention(const GqaShape& shape, const KeyValuePage& page, const RopeParams& rope,
+                           uint64_t hidden, float eps, size_t max_tokens, int members)
     : shape_(shape),
       hidden_(hidden),
       eps_(eps),
       rope_(rope, max_tokens),
-      members_(members),
-      tasks_(shape.kv_heads, shape.group(), max_tokens) {
+      page_(page),
+      rows_(shape.key_value(), page, shape.group(), max_tokens, members) {
   const size_t heads = shape.heads, kv_heads = shape.kv_heads;
   activations_.reserve(max_tokens, std::max(size_t{hidden}, heads * shape.value));
-  for (RowScratch& member : members_) member.reserve(shape.slice(0));
   q_.resize(max_tokens * heads * shape.key);
   k_.resize(max_tokens * kv_heads * shape.key);
   v_.resize(max_tokens * kv_heads * shape.value);
@@ -54,30 +53,15 @@ void GqaAttention::prepare(const BatchPlan& plan) {
 void GqaAttention::forward(const Compute& compute, const GqaWeights& weights, const BatchPlan& plan,
                            PagedCache& cache, int layer, const float* x, float* y) {
   make_rows(compute, weights, plan, cache, layer, x);
-  const std::span<const RowTask> tasks = tasks_.cut(plan, false, compute.team.size());
-  const size_t heads = shape_.heads, group = shape_.group(), key = shape_.key, value = shape_.value;
   const int window = shape_.window(layer);
-  parallel(compute.team, tasks.size(), score_work(plan, window), [&](size_t begin, size_t end, int member) {
-    for (size_t i = begin; i < end; ++i) {
-      const RowTask& task = tasks[i];
-      const Piece& piece = plan.pieces()[task.piece];
-      const size_t head = task.kv_head * group;
-      const QueryRows rows = {.sequence = piece.sequence,
-                              .position = piece.position,
-                              .heads = group,
-                              .queries = q_.data() + (piece.first * heads + head) * key,
-                              .query_stride = heads * key,
-                              .out = heads_.data() + (piece.first * heads + head) * value,
-                              .out_stride = heads * value,
-                              .window = window,
-                              .sinks = shape_.sinks ? weights.sinks.data() + head : nullptr};
-      attend_rows(compute.kernels, cache, layer, shape_.slice(static_cast<int>(task.kv_head)), rows,
-                  task.begin, task.end, members_[member]);
-    }
-  });
+  rows_.run(compute, plan, false, cache, layer, score_work(plan, window),
+            {.queries = q_.data(),
+             .out = heads_.data(),
+             .window = window,
+             .sinks = shape_.sinks ? weights.sinks.data() : nullptr});
   const float* bias = shape_.out_bias ? weights.out_bias.data() : nullptr;
-  project(compute, activations_, heads_.data(), heads * value, plan.tokens(),
-          {{&weights.out, y, hidden_, bias}});
+  project(compute, activations_, heads_.data(), static_cast<size_t>(shape_.heads) * shape_.value,
+          plan.tokens(), {{&weights.out, y, hidden_, bias}});
 }
 
 void GqaAttention::make_rows(const Compute& compute, const GqaWeights& weights, const BatchPlan& plan,
@@ -99,9 +83,11 @@ void GqaAttention::make_rows(const Compute& compute, const GqaWeights& weights, 
       for (size_t h = 0; h < heads; ++h) finish_head(compute.kernels, t, weights.q_norm, q + h * key);
       for (size_t h = 0; h < kv_heads; ++h) finish_head(compute.kernels, t, weights.k_norm, k + h * key);
       compute.kernels.scale(scale, q_width, q);
-      float* row = cache.row(layer, plan.token(t).sequence, plan.token(t).position);
-      std::copy_n(k, k_width, row);
-      std::copy_n(v_.data() + t * v_width, v_width, row + k_width);
+      const BatchToken& at = plan.token(t);
+      std::byte* page = cache.page(layer, at.sequence, at.position);
+      const size_t slot = at.position % KeyValuePage::kPageTokens;
+      for (size_t h = 0; h < kv_heads; ++h)
+        page_.put(compute.kernels, page, slot, h, k + h * key, v_.data() + t * v_width + h * shape_.value);
     }
   });
 }

@@ -24,13 +24,9 @@ struct GqaShape {
   std::vector<int> windows;  ///< {layers}: keys a query sees at most, 0 for all; empty: all everywhere
 
   int group() const { return heads / kv_heads; }
-  /// Cached of a token: the rotated keys of all heads, then their values.
-  int cache_row() const { return kv_heads * (key + value); }
+  /// Cached of a token: each head's rotated key and its value.
+  KeyValueShape key_value() const { return {kv_heads, key, value}; }
   int window(int layer) const { return windows.empty() ? 0 : windows[layer]; }
-  KeyValueSlice slice(int kv_head) const {
-    return {size_t(kv_head) * key, size_t(key), size_t(kv_heads) * key + size_t(kv_head) * value,
-            size_t(value)};
-  }
 };
 
 struct GqaWeights {
@@ -49,8 +45,8 @@ GqaWeights load_gqa(TensorReader& reader, const GqaShape& shape, uint64_t hidden
 /// Buffers for one layer at a time, sized once.
 class GqaAttention {
  public:
-  GqaAttention(const GqaShape& shape, const RopeParams& rope, uint64_t hidden, float eps, size_t max_tokens,
-               int members);
+  GqaAttention(const GqaShape& shape, const KeyValuePage& page, const RopeParams& rope, uint64_t hidden,
+               float eps, size_t max_tokens, int members);
 
   /// The angles of the batch's positions; once for all layers.
   void prepare(const BatchPlan& plan);
@@ -71,8 +67,8 @@ class GqaAttention {
   float eps_;
   RopeTable rope_;
   Activations activations_;
-  std::vector<RowScratch> members_;
-  RowTasks tasks_;
+  KeyValuePage page_;
+  RowAttention rows_;
   std::vector<float> q_, k_,
       v_;                     ///< {tokens, heads, key}, {tokens, kv_heads, key}, {tokens, kv_heads, value}
   std::vector<float> heads_;  ///< {tokens, heads, value}

@@ -23,19 +23,20 @@ int absorbed_from(const MlaShape& shape) {
              : PagedCache::pages_for(static_cast<int>(std::ceil(cached))) * PagedCache::kPageTokens;
 }
 
-MlaAttention::MlaAttention(const MlaShape& shape, const RopeParams& rope, uint64_t hidden, float eps,
-                           size_t max_tokens, int members)
+MlaAttention::MlaAttention(const MlaShape& shape, const KeyValuePage& page, const RopeParams& rope,
+                           uint64_t hidden, float eps, size_t max_tokens, int members)
     : shape_(shape),
       hidden_(hidden),
       eps_(eps),
       rope_(rope, max_tokens),
       members_(members),
-      tasks_(1, shape.heads, max_tokens) {
+      page_(page),
+      rows_(shape.key_value(), page, shape.heads, max_tokens, members) {
   const size_t heads = shape.heads, rank = shape.kv_rank;
   activations_.reserve(max_tokens, std::max({size_t{hidden}, size_t(shape.q_rank), heads * shape.v}));
   for (Member& member : members_) {
     member.activations.reserve(std::max(max_tokens, kBlock), std::max<size_t>(shape.nope, rank));
-    member.rows.reserve(shape.latent_slice());
+    member.latents.resize(kBlock * shape.latent_key());
     member.scores.resize(max_tokens * kBlock);
     member.keys.resize(kBlock * shape.nope);
     member.keys_t.resize(shape.qk() * kBlock);
@@ -46,8 +47,8 @@ MlaAttention::MlaAttention(const MlaShape& shape, const RopeParams& rope, uint64
   pieces_.reserve(max_tokens);
   q_a_.resize(max_tokens * shape.q_rank);
   q_.resize(max_tokens * heads * shape.qk());
-  kv_.resize(max_tokens * shape.cache_row());
-  absorbed_q_.resize(max_tokens * heads * shape.cache_row());
+  kv_.resize(max_tokens * shape.latent_key());
+  absorbed_q_.resize(max_tokens * heads * shape.latent_key());
   latent_.resize(max_tokens * heads * rank);
   heads_.resize(max_tokens * heads * shape.v);
 }
@@ -70,7 +71,7 @@ void MlaAttention::make_queries_and_rows(const Compute& compute, const MlaWeight
                                          const float* x) {
   const Kernels& kernels = compute.kernels;
   const size_t tokens = plan.tokens(), q_width = static_cast<size_t>(shape_.heads) * shape_.qk();
-  const size_t kv_width = shape_.cache_row(), q_rank = shape_.q_rank;
+  const size_t kv_width = shape_.latent_key(), q_rank = shape_.q_rank;
   const Projection kv_a{&weights.kv_a, kv_.data(), kv_width};
   if (q_rank > 0) {
     project(compute, activations_, x, hidden_, tokens, {{&weights.q_a, q_a_.data(), q_rank}, kv_a});
@@ -88,11 +89,12 @@ void MlaAttention::make_queries_and_rows(const Compute& compute, const MlaWeight
                float* q = q_.data() + t * q_width;
                for (int h = 0; h < shape_.heads; ++h) rope_.rotate(t, q + h * shape_.qk() + shape_.nope);
                kernels.scale(shape_.scale, q_width, q);
-               const float* kv = kv_.data() + t * kv_width;
-               float* row = cache.row(layer, plan.token(t).sequence, plan.token(t).position);
-               kernels.rms_norm(kv, weights.kv_a_norm.data(), eps_, shape_.kv_rank, row);
-               std::memcpy(row + shape_.kv_rank, kv + shape_.kv_rank, shape_.rope * sizeof(float));
-               rope_.rotate(t, row + shape_.kv_rank);
+               float* kv = kv_.data() + t * kv_width;
+               kernels.rms_norm(kv, weights.kv_a_norm.data(), eps_, shape_.kv_rank, kv);
+               rope_.rotate(t, kv + shape_.kv_rank);
+               const BatchToken& at = plan.token(t);
+               page_.put(kernels, cache.page(layer, at.sequence, at.position),
+                         at.position % KeyValuePage::kPageTokens, 0, kv, kv);
              }
            });
 }
@@ -115,7 +117,7 @@ void MlaAttention::attend_absorbed(const Compute& compute, const MlaWeights& wei
                                    const PagedCache& cache, int layer) {
   const Kernels& kernels = compute.kernels;
   const size_t tokens = plan.absorbed_tokens(), heads = shape_.heads;
-  const size_t rank = shape_.kv_rank, row = shape_.cache_row(), v = shape_.v, qk = shape_.qk();
+  const size_t rank = shape_.kv_rank, row = shape_.latent_key(), v = shape_.v, qk = shape_.qk();
   const double head_work = static_cast<double>(tokens) * static_cast<double>(heads * rank);
 
   // Queries into the latent space: q' = W_UK^T q, with the roped part behind it as the cached rows have it.
@@ -126,7 +128,7 @@ void MlaAttention::attend_absorbed(const Compute& compute, const MlaWeights& wei
       const float* q = q_.data() + h * qk;
       float* absorbed = absorbed_q_.data() + h * row;
       activations.set(kernels, q, heads * qk, tokens, shape_.nope, needs_quantized(w));
-      kernels.matmul(w, activations, absorbed, heads * row, 0, w.panels());
+      kernels.matmul(w, activations, absorbed, heads * row, 0, w.panels(), false);
       for (size_t t = 0; t < tokens; ++t) {
         std::memcpy(absorbed + t * heads * row + rank, q + t * heads * qk + shape_.nope,
                     shape_.rope * sizeof(float));
@@ -134,22 +136,8 @@ void MlaAttention::attend_absorbed(const Compute& compute, const MlaWeights& wei
     }
   });
 
-  const std::span<const RowTask> tasks = tasks_.cut(plan, true, compute.team.size());
-  parallel(compute.team, tasks.size(), score_work(plan, true), [&](size_t begin, size_t end, int index) {
-    for (size_t i = begin; i < end; ++i) {
-      const RowTask& task = tasks[i];
-      const Piece& piece = plan.pieces()[task.piece];
-      const QueryRows rows = {.sequence = piece.sequence,
-                              .position = piece.position,
-                              .heads = heads,
-                              .queries = absorbed_q_.data() + piece.first * heads * row,
-                              .query_stride = heads * row,
-                              .out = latent_.data() + piece.first * heads * rank,
-                              .out_stride = heads * rank};
-      attend_rows(kernels, cache, layer, shape_.latent_slice(), rows, task.begin, task.end,
-                  members_[index].rows);
-    }
-  });
+  rows_.run(compute, plan, true, cache, layer, score_work(plan, true),
+            {.queries = absorbed_q_.data(), .out = latent_.data()});
 
   // And out of it again: each head's value is W_UV times its latent.
   parallel(compute.team, heads, head_work * static_cast<double>(v), [&](size_t begin, size_t end, int index) {
@@ -157,7 +145,7 @@ void MlaAttention::attend_absorbed(const Compute& compute, const MlaWeights& wei
     for (size_t h = begin; h < end; ++h) {
       const PackedMatrix& w = weights.up_v[h];
       activations.set(kernels, latent_.data() + h * rank, heads * rank, tokens, rank, needs_quantized(w));
-      kernels.matmul(w, activations, heads_.data() + h * v, heads * v, 0, w.panels());
+      kernels.matmul(w, activations, heads_.data() + h * v, heads * v, 0, w.panels(), false);
     }
   });
 }
@@ -180,18 +168,19 @@ void MlaAttention::attend_decompressed(const Compute& compute, const MlaWeights&
            });
 }
 
-void MlaAttention::decompress_block(const Kernels& kernels, const MlaWeights& weights, int head,
-                                    const float* latents, size_t keys, Member& member) {
-  const size_t rank = shape_.kv_rank, width = shape_.cache_row(), nope = shape_.nope, v = shape_.v;
+void MlaAttention::decompress_block(const Kernels& kernels, const MlaWeights& weights, int head, size_t keys,
+                                    Member& member) {
+  const size_t rank = shape_.kv_rank, width = shape_.latent_key(), nope = shape_.nope, v = shape_.v;
   const PackedMatrix &up_k = weights.up_k[head], &up_v = weights.up_v[head];
+  const float* latents = member.latents.data();
   member.activations.set(kernels, latents, width, keys, rank, needs_quantized(up_v));
-  kernels.matmul(up_k, member.activations, member.keys.data(), nope, 0, up_k.panels());
+  kernels.matmul(up_k, member.activations, member.keys.data(), nope, 0, up_k.panels(), false);
   for (size_t key = 0; key < keys; ++key) {
     for (size_t c = 0; c < nope; ++c) member.keys_t[c * kBlock + key] = member.keys[key * nope + c];
     const float* roped = latents + key * width + rank;
     for (int c = 0; c < shape_.rope; ++c) member.keys_t[(nope + c) * kBlock + key] = roped[c];
   }
-  kernels.matmul(up_v, member.activations, member.values.data(), v, 0, up_v.panels());
+  kernels.matmul(up_v, member.activations, member.values.data(), v, 0, up_v.panels(), false);
 }
 
 void MlaAttention::decompressed_head(const Kernels& kernels, const MlaWeights& weights, const Piece& piece,
@@ -207,8 +196,9 @@ void MlaAttention::decompressed_head(const Kernels& kernels, const MlaWeights& w
   const size_t position = piece.position, last = position + count - 1;
   for (size_t start = 0; start <= last; start += kBlock) {
     const size_t keys = std::min(kBlock, last + 1 - start);
-    const float* latents = cache.row(layer, piece.sequence, static_cast<int>(start));
-    decompress_block(kernels, weights, head, latents, keys, member);
+    page_.read_keys(cache.page(layer, piece.sequence, static_cast<int>(start)), 0, keys,
+                    member.latents.data());
+    decompress_block(kernels, weights, head, keys, member);
     // Tokens from `seeing` on see keys of this block, from `whole` on all that a block can hold.
     const size_t seeing = start > position ? start - position : 0;
     const size_t whole = std::min(count, start + kBlock - 1 > position ? start + kBlock - 1 - position : 0);

@@ -4,8 +4,8 @@
 //   absorbed      the query is taken into the latent space instead, and the heads share the latents as keys
 //   and values.
 //
-// Both walk over absolute blocks of one page of keys in ascending order with a running softmax
-// (attend_rows.h), so a token's result depends on its sequence alone.
+// Both walk over absolute blocks of keys in ascending order with a running softmax, so a token's result
+// depends on its sequence alone.
 #pragma once
 
 #include <cstddef>
@@ -31,9 +31,10 @@ struct MlaShape {
   float scale = 0;                ///< of the scores: 1 / sqrt(nope + rope), times YaRN's factor
 
   int qk() const { return nope + rope; }
-  int cache_row() const { return kv_rank + rope; }
-  /// Absorbed, all heads share the cached row as their key and the latent in it as their value.
-  KeyValueSlice latent_slice() const { return {0, size_t(cache_row()), 0, size_t(kv_rank)}; }
+  /// A query in the latent space: what it meets there and the roped part behind it.
+  int latent_key() const { return kv_rank + rope; }
+  /// Cached of a token: its latent and its roped key are the one key of all heads, the latent its value.
+  KeyValueShape key_value() const { return {1, latent_key(), kv_rank}; }
 };
 
 struct MlaWeights {
@@ -64,8 +65,8 @@ inline constexpr int kUsualPiece = 512;
 /// Buffers for one layer at a time, sized once.
 class MlaAttention {
  public:
-  MlaAttention(const MlaShape& shape, const RopeParams& rope, uint64_t hidden, float eps, size_t max_tokens,
-               int members);
+  MlaAttention(const MlaShape& shape, const KeyValuePage& page, const RopeParams& rope, uint64_t hidden,
+               float eps, size_t max_tokens, int members);
 
   /// The angles of the batch's positions; once for all layers.
   void prepare(const BatchPlan& plan);
@@ -80,7 +81,8 @@ class MlaAttention {
 
   struct Member {
     Activations activations;
-    RowScratch rows;               ///< of the absorbed way; what follows is the decompressed way's
+    // What follows is the decompressed way's.
+    std::vector<float> latents;    ///< {kBlock, latent_key}: a page of the cache
     std::vector<float> scores;     ///< {max_tokens, kBlock}
     std::vector<float> keys;       ///< {kBlock, nope}
     std::vector<float> keys_t;     ///< {qk, kBlock}
@@ -96,8 +98,8 @@ class MlaAttention {
                            const PagedCache& cache, int layer);
   void decompressed_head(const Kernels& kernels, const MlaWeights& weights, const Piece& piece, int head,
                          const PagedCache& cache, int layer, Member& member);
-  void decompress_block(const Kernels& kernels, const MlaWeights& weights, int head, const float* latents,
-                        size_t keys, Member& member);
+  void decompress_block(const Kernels& kernels, const MlaWeights& weights, int head, size_t keys,
+                        Member& member);
   double score_work(const BatchPlan& plan, bool absorbed) const;
 
   MlaShape shape_;
@@ -106,12 +108,13 @@ class MlaAttention {
   RopeTable rope_;
   Activations activations_;
   std::vector<Member> members_;
-  RowTasks tasks_;                    ///< of the absorbed way
+  KeyValuePage page_;
+  RowAttention rows_;                 ///< the absorbed way
   std::vector<const Piece*> pieces_;  ///< of the decompressed way
   std::vector<float> q_a_;            ///< {tokens, q_rank}
   std::vector<float> q_;              ///< {tokens, heads, qk}
   std::vector<float> kv_;             ///< {tokens, kv_rank + rope}
-  std::vector<float> absorbed_q_;     ///< {tokens, heads, cache_row}
+  std::vector<float> absorbed_q_;     ///< {tokens, heads, latent_key}
   std::vector<float> latent_;         ///< {tokens, heads, kv_rank}: attention's result in the latent space
   std::vector<float> heads_;          ///< {tokens, heads, v}
 };

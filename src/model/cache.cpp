@@ -8,30 +8,26 @@ namespace tern {
 
 namespace {
 
-uint64_t floats_needed(const PagedCache::Shape& shape) {
-  if (shape.layers < 1 || shape.row < 1 || shape.pages < 0 || shape.max_sequences < 1 ||
+uint64_t bytes_needed(const PagedCache::Shape& shape) {
+  if (shape.layers < 1 || shape.layer_bytes < 1 || shape.pages < 0 || shape.max_sequences < 1 ||
       shape.max_tokens < 1) {
     fail(ErrorKind::limit,
-         "cache: expected positive sizes, found {} layers, rows of {}, {} pages, {} sequences of {} tokens",
-         shape.layers, shape.row, shape.pages, shape.max_sequences, shape.max_tokens);
+         "cache: expected positive sizes, found {} layers of {} bytes, {} pages, {} sequences of {} tokens",
+         shape.layers, shape.layer_bytes, shape.pages, shape.max_sequences, shape.max_tokens);
   }
-  uint64_t floats = checked_mul(shape.pages, shape.layers, "cache");
-  floats = checked_mul(floats, PagedCache::kPageTokens, "cache");
-  floats = checked_mul(floats, shape.row, "cache");
-  checked_mul(floats, sizeof(float), "cache");
-  return floats;
+  return checked_mul(checked_mul(shape.pages, shape.layers, "cache"), shape.layer_bytes, "cache");
 }
 
 }  // namespace
 
 uint64_t PagedCache::bytes_for(const Shape& shape) {
-  return floats_needed(shape) * sizeof(float);
+  return bytes_needed(shape);
 }
 
 PagedCache::PagedCache(const Shape& shape) : shape_(shape) {
-  const uint64_t floats = floats_needed(shape);
+  const uint64_t bytes = bytes_needed(shape);
   try {
-    memory_ = ZeroedMemory(floats * sizeof(float));
+    memory_ = ZeroedMemory(bytes);
     tables_.resize(shape.max_sequences);
     lengths_.resize(shape.max_sequences);
     users_.resize(shape.pages);
@@ -39,7 +35,7 @@ PagedCache::PagedCache(const Shape& shape) : shape_(shape) {
     free_.reserve(shape.pages);
   } catch (const std::exception&) {
     fail(ErrorKind::limit, "cache: {} pages need {} bytes, which this machine does not have", shape.pages,
-         floats * sizeof(float));
+         bytes);
   }
   for (int page = shape.pages - 1; page >= 0; --page) free_.push_back(page);
 }
@@ -104,14 +100,13 @@ void PagedCache::replace(SequenceId sequence, int index, int32_t page) {
   own = page;
 }
 
-const float* PagedCache::row(int layer, SequenceId sequence, int position) const {
+const std::byte* PagedCache::page(int layer, SequenceId sequence, int position) const {
   const size_t page = tables_[sequence][position / kPageTokens];
-  const size_t token = (page * shape_.layers + layer) * kPageTokens + position % kPageTokens;
-  return rows() + token * shape_.row;
+  return memory_.data() + (page * shape_.layers + layer) * shape_.layer_bytes;
 }
 
-float* PagedCache::row(int layer, SequenceId sequence, int position) {
-  return const_cast<float*>(static_cast<const PagedCache*>(this)->row(layer, sequence, position));
+std::byte* PagedCache::page(int layer, SequenceId sequence, int position) {
+  return const_cast<std::byte*>(static_cast<const PagedCache*>(this)->page(layer, sequence, position));
 }
 
 void PagedCache::check() const {

@@ -1,4 +1,4 @@
-// What a model keeps of the tokens it has seen: one row of floats per token and layer, in pages.
+// What a model keeps of the tokens it has seen, in pages.
 #pragma once
 
 #include <cstddef>
@@ -7,23 +7,24 @@
 #include <vector>
 
 #include "base/memory.h"
+#include "model/key_value_page.h"
 
 namespace tern {
 
 using SequenceId = int32_t;
 
-/// A page holds kPageTokens tokens for every layer. The memory is taken once, at construction. Rows are what
-/// the family caches: for MLA the normed latent and the roped key, {kv_rank + rope}.
+/// A page holds kPageTokens tokens for every layer; how they lie in it is the model's affair (KeyValuePage).
+/// The memory is taken once, at construction.
 ///
 /// Whole pages may be held by several sequences that begin alike, and kept for sequences to come; nobody
 /// writes them any more.
 class PagedCache {
  public:
-  static constexpr int kPageTokens = 32;
+  static constexpr int kPageTokens = KeyValuePage::kPageTokens;
 
   struct Shape {
     int layers = 0;
-    int row = 0;  ///< floats a token and layer
+    uint64_t layer_bytes = 0;  ///< of a page for one layer, a multiple of 64
     int pages = 0;
     int max_sequences = 0;  ///< ids 0 .. max_sequences - 1
     int max_tokens = 0;     ///< of one sequence
@@ -57,19 +58,16 @@ class PagedCache {
   /// A sequence's full page gives way to one with the same rows.
   void replace(SequenceId sequence, int index, int32_t page);
 
-  /// The row of one token. Rows of one page are contiguous: row(l, s, p + 1) follows row(l, s, p) inside a
-  /// page.
-  float* row(int layer, SequenceId sequence, int position);
-  const float* row(int layer, SequenceId sequence, int position) const;
+  /// {layer_bytes}: a layer's part of the page that holds `position`.
+  std::byte* page(int layer, SequenceId sequence, int position);
+  const std::byte* page(int layer, SequenceId sequence, int position) const;
 
   /// Throws Error{internal} where the pages' bookkeeping contradicts itself.
   void check() const;
 
  private:
-  float* rows() const { return reinterpret_cast<float*>(memory_.data()); }
-
   Shape shape_;
-  ZeroedMemory memory_;                       ///< {pages, layers, kPageTokens, row} floats
+  ZeroedMemory memory_;                       ///< {pages, layers, layer_bytes}
   std::vector<std::vector<int32_t>> tables_;  ///< per sequence: its pages in order
   std::vector<int> lengths_;
   std::vector<int32_t> users_;  ///< per page: sequences that hold it

@@ -99,7 +99,17 @@ uint64_t active_weights(const DecoderShape& shape, uint64_t weights, bool tied) 
 
 namespace {
 
-ModelShape public_shape(const GgufFile& file, const DecoderShape& shape, const DecoderWeights& weights) {
+/// Automatic: int8 where the weights that make keys and values are quantized.
+CacheType settled(CacheType asked, const DecoderWeights& weights) {
+  if (asked != CacheType::automatic) return asked;
+  const auto& attention = weights.layers.front().attention;
+  const auto* mla = std::get_if<MlaWeights>(&attention);
+  const DType type = mla ? mla->kv_a.type : std::get<GqaWeights>(attention).k.type;
+  return needs_quantized(type) ? CacheType::int8 : CacheType::f32;
+}
+
+ModelShape public_shape(const GgufFile& file, const DecoderShape& shape, const DecoderWeights& weights,
+                        CacheType cache) {
   const bool tied = file.find_tensor("output.weight") == nullptr;
   return {.architecture = shape.architecture,
           .vocab = shape.vocab,
@@ -107,7 +117,8 @@ ModelShape public_shape(const GgufFile& file, const DecoderShape& shape, const D
           .layers = shape.layers,
           .context = shape.context,
           .cache_layers = shape.layers + (weights.draft ? 1 : 0),
-          .cache_row = shape.cache_row(),
+          .cache_type = cache,
+          .cache_layer_bytes = KeyValuePage(cache, shape.key_value()).bytes(),
           .experts = shape.layers > shape.dense_layers ? shape.router.experts : 0,
           .experts_used = shape.layers > shape.dense_layers ? shape.router.used : 0,
           .draft_layers = shape.draft_layers,
@@ -123,18 +134,20 @@ Decoder::Decoder(const GgufFile& file, const DecoderShape& shape, const ModelOpt
       compute_{kernels(options.isa), team_},
       source_(file.name()),
       weights_(load_weights(file)),
-      public_shape_(public_shape(file, shape, *weights_)),
-      meter_(shape, *weights_),
+      public_shape_(public_shape(file, shape, *weights_, settled(options.cache, *weights_))),
+      meter_(shape, *weights_, public_shape_.cache_layer_bytes),
       plan_(checked_batch(options.max_batch)),
       moe_(router_of(shape), shape.hidden, shape.expert_ff, size_t(shape.expert_ff) * shape.shared_experts,
            options.max_batch, team_.size()) {
   const size_t tokens = options.max_batch, hidden = shape.hidden;
+  const KeyValuePage page(public_shape_.cache_type, shape.key_value());
   if (const auto* mla = std::get_if<MlaShape>(&shape.attention)) {
-    mla_.emplace(*mla, shape.rope, hidden, shape.eps, tokens, team_.size());
+    mla_.emplace(*mla, page, shape.rope, hidden, shape.eps, tokens, team_.size());
     absorbed_from_ = absorbed_from(*mla);
     if (options.attention == AttentionPath::automatic) public_shape_.same_rows_from = absorbed_from_;
   } else {
-    gqa_.emplace(std::get<GqaShape>(shape.attention), shape.rope, hidden, shape.eps, tokens, team_.size());
+    gqa_.emplace(std::get<GqaShape>(shape.attention), page, shape.rope, hidden, shape.eps, tokens,
+                 team_.size());
   }
   if (shape.dense_layers > 0) dense_.reserve(tokens, hidden, shape.dense_ff);
   if (weights_->draft) joined_.resize(tokens * 2 * hidden);
@@ -266,9 +279,10 @@ void Decoder::begin(std::span<const BatchToken> batch, const PagedCache& cache) 
 
 void Decoder::check_cache(const PagedCache& cache) const {
   const PagedCache::Shape& found = cache.shape();
-  if (found.layers == public_shape_.cache_layers && found.row == public_shape_.cache_row) return;
-  fail(ErrorKind::bad_input, "cache: expected {} layers with rows of {}, found {} with {}",
-       public_shape_.cache_layers, public_shape_.cache_row, found.layers, found.row);
+  if (found.layers == public_shape_.cache_layers && found.layer_bytes == public_shape_.cache_layer_bytes)
+    return;
+  fail(ErrorKind::bad_input, "cache: expected {} layers with {} bytes a page, found {} with {}",
+       public_shape_.cache_layers, public_shape_.cache_layer_bytes, found.layers, found.layer_bytes);
 }
 
 void Decoder::choose_paths() {
@@ -381,10 +395,10 @@ std::unique_ptr<Model> load_decoder(const GgufFile& file, const DecoderShape& sh
   return std::make_unique<Decoder>(file, shape, options);
 }
 
-ModelShape measure_decoder(const GgufFile& file, const DecoderShape& shape) {
+ModelShape measure_decoder(const GgufFile& file, const DecoderShape& shape, CacheType cache) {
   ThreadTeam alone(1);
-  return public_shape(file, shape,
-                      *load_decoder_weights(file, shape, false, alone, WeightMemory::counting()));
+  const auto weights = load_decoder_weights(file, shape, false, alone, WeightMemory::counting());
+  return public_shape(file, shape, *weights, settled(cache, *weights));
 }
 
 }  // namespace tern

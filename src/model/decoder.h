@@ -37,7 +37,7 @@ struct DecoderShape {
   Gating gating = Gating::silu;
 
   bool is_dense(int layer) const { return layer < dense_layers; }
-  int cache_row() const;
+  KeyValueShape key_value() const;  ///< what is cached of a token and layer
 };
 
 /// A family reads and checks its own keys: `ARCH.*`. Throws Error{bad_input | unsupported} naming file and
@@ -96,7 +96,7 @@ uint64_t active_weights(const DecoderShape& shape, uint64_t weights, bool tied);
 /// Loads any family. Throws as load_decoder_weights.
 std::unique_ptr<Model> load_decoder(const GgufFile& file, const DecoderShape& shape,
                                     const ModelOptions& options);
-ModelShape measure_decoder(const GgufFile& file, const DecoderShape& shape);
+ModelShape measure_decoder(const GgufFile& file, const DecoderShape& shape, CacheType cache);
 
 /// `token_embd.weight`'s rows. Throws Error{bad_input | limit}.
 int read_vocab(const GgufFile& file);

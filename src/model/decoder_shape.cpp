@@ -48,8 +48,8 @@ const Family& find_family(const GgufFile& file) {
        architecture, fmt::join(known, ", "));
 }
 
-int DecoderShape::cache_row() const {
-  return std::visit([](const auto& shape) { return shape.cache_row(); }, attention);
+KeyValueShape DecoderShape::key_value() const {
+  return std::visit([](const auto& shape) { return shape.key_value(); }, attention);
 }
 
 int read_vocab(const GgufFile& file) {

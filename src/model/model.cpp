@@ -20,8 +20,8 @@ std::unique_ptr<Model> load_model(const GgufFile& file, const ModelOptions& opti
   }
 }
 
-ModelShape measure_model(const GgufFile& file) {
-  return measure_decoder(file, find_family(file).read_shape(file));
+ModelShape measure_model(const GgufFile& file, CacheType cache) {
+  return measure_decoder(file, find_family(file).read_shape(file), cache);
 }
 
 }  // namespace tern

@@ -46,6 +46,7 @@ struct ModelOptions {
   int threads = 1;
   int max_batch = 256;  ///< tokens in one forward
   AttentionPath attention = AttentionPath::automatic;
+  CacheType cache = CacheType::automatic;
   bool draft = false;  ///< load the multi-token-prediction layer too, where the file has one
   RouterObserver* router_observer = nullptr;  ///< must outlive the model
   PackOptions pack;                           ///< where packed weights are kept for the next start
@@ -55,8 +56,9 @@ struct ModelOptions {
 struct ModelShape {
   std::string architecture;
   int vocab = 0, hidden = 0, layers = 0, context = 0;
-  int cache_layers = 0;  ///< layers of its cache: the model's, and the draft layer if loaded
-  int cache_row = 0;     ///< floats a token and layer
+  int cache_layers = 0;                   ///< layers of its cache: the model's, and the draft layer if loaded
+  CacheType cache_type = CacheType::f32;  ///< how its keys and values are kept, never automatic
+  uint64_t cache_layer_bytes = 0;         ///< of a page of its cache for one layer
   /// Generated tokens from this position on leave the rows that they would leave as part of a prompt, bit for
   /// bit, where all before them do.
   int same_rows_from = 0;
@@ -116,6 +118,6 @@ std::unique_ptr<Model> load_model(const GgufFile& file, const ModelOptions& opti
 
 /// What the loaded model would say of itself. Runs the same loader on memory that only counts, so it reads no
 /// weights and throws the same errors.
-ModelShape measure_model(const GgufFile& file);
+ModelShape measure_model(const GgufFile& file, CacheType cache = CacheType::automatic);
 
 }  // namespace tern

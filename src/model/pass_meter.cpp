@@ -21,10 +21,8 @@ uint64_t bytes_of(const GatedWeights& weights) {
 
 }  // namespace
 
-PassMeter::PassMeter(const DecoderShape& shape, DecoderWeights& weights)
-    : cache_row_(uint64_t(shape.cache_row()) * sizeof(float)),
-      dense_layers_(shape.dense_layers),
-      experts_(shape.router.experts) {
+PassMeter::PassMeter(const DecoderShape& shape, DecoderWeights& weights, uint64_t cache_page)
+    : cache_page_(cache_page), dense_layers_(shape.dense_layers), experts_(shape.router.experts) {
   for (int i = 0; i < shape.layers; ++i) add_layer(i, shape, weights.layers[i], weights.experts);
   if (weights.draft) add_layer(shape.layers, shape, weights.draft->layer, weights.experts);
   const size_t with_experts = layers_.size() - std::min<size_t>(shape.dense_layers, layers_.size());
@@ -64,7 +62,7 @@ void PassMeter::attended(int index, const BatchPlan& plan) {
     const uint64_t all = static_cast<uint64_t>(piece.position) + piece.count;
     rows += layer.window > 0 ? std::min(all, layer.window + piece.count - 1) : all;
   }
-  statistics_.bytes += layer.attention + rows * cache_row_;
+  statistics_.bytes += layer.attention + rows * cache_page_ / PagedCache::kPageTokens;
   if (plan.absorbed_tokens() > 0) statistics_.bytes += layer.absorbed;
   if (plan.absorbed_tokens() < plan.tokens()) statistics_.bytes += layer.decompressed;
 }

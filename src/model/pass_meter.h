@@ -14,7 +14,8 @@ namespace tern {
 /// Belongs to the thread that runs the passes, but for expert_choices().
 class PassMeter {
  public:
-  PassMeter(const DecoderShape& shape, DecoderWeights& weights);
+  /// `cache_page`: bytes of a layer's page.
+  PassMeter(const DecoderShape& shape, DecoderWeights& weights, uint64_t cache_page);
 
   /// A pass, or a part of one, begins.
   void start() { clock_.start(); }
@@ -49,7 +50,7 @@ class PassMeter {
   ModelStatistics statistics_;
   StageClock clock_{statistics_.stages};
   std::vector<Layer> layers_;  ///< the model's, then the draft layer
-  uint64_t cache_row_;         ///< bytes
+  uint64_t cache_page_;        ///< bytes of a layer's page
   int dense_layers_, experts_;
   std::vector<std::atomic<uint64_t>> choices_;  ///< written by one thread: no add needs to be atomic
 };

@@ -66,7 +66,7 @@ class Bench {
   static PagedCache::Shape cache(const Sizes& sizes) {
     PagedCache::Shape shape;
     shape.layers = 2;
-    shape.row = 1;
+    shape.layer_bytes = FakeModel::kLayerBytes;
     shape.pages = sizes.pages > 0 ? sizes.pages : sizes.parallel * PagedCache::pages_for(sizes.context);
     shape.max_sequences = sizes.parallel;
     shape.max_tokens = sizes.context;

@@ -13,6 +13,7 @@
 #include <span>
 #include <string>
 #include <string_view>
+#include <utility>
 #include <vector>
 
 #include "base/error.h"
@@ -96,8 +97,10 @@ class FakeModel : public Model {
     shape_.vocab = kVocab;
     shape_.layers = shape_.cache_layers = 2;
     shape_.context = context;
-    shape_.cache_row = 1;
+    shape_.cache_layer_bytes = kLayerBytes;
   }
+
+  static constexpr uint64_t kLayerBytes = PagedCache::kPageTokens * sizeof(int32_t);
 
   const ModelShape& shape() const override { return shape_; }
   ModelShape& change_shape() { return shape_; }
@@ -117,8 +120,7 @@ class FakeModel : public Model {
       check(batch, cache);
     }
     for (;;) {
-      for (const BatchToken& at : batch)
-        *cache.row(pass.layers, at.sequence, at.position) = static_cast<float>(at.token);
+      for (const BatchToken& at : batch) *place(cache, pass.layers, at) = at.token;
       if (on_layer) on_layer(batch, pass.layers);
       if (++pass.layers == shape_.layers) break;
       if (pause()) return false;
@@ -140,6 +142,14 @@ class FakeModel : public Model {
   std::atomic<int> forwards = 0;
 
  private:
+  /// Where the cache has a token.
+  static const int32_t* place(const PagedCache& cache, int layer, const BatchToken& at) {
+    return reinterpret_cast<const int32_t*>(cache.page(layer, at.sequence, at.position)) +
+           at.position % PagedCache::kPageTokens;
+  }
+  static int32_t* place(PagedCache& cache, int layer, const BatchToken& at) {
+    return const_cast<int32_t*>(place(std::as_const(cache), layer, at));
+  }
   void check(std::span<const BatchToken> batch, const PagedCache& cache) const {
     if (batch.empty() || batch.size() > static_cast<size_t>(max_batch_))
       fail(ErrorKind::internal, "a batch of {}", batch.size());
@@ -155,7 +165,7 @@ class FakeModel : public Model {
       if (!at.wants_logits) continue;
       std::vector<int32_t> prefix;
       for (int p = 0; p <= at.position; ++p)
-        prefix.push_back(static_cast<int32_t>(*cache.row(p % shape_.layers, at.sequence, p)));
+        prefix.push_back(*place(cache, p % shape_.layers, {.position = p, .sequence = at.sequence}));
       script_(prefix, {logits, static_cast<size_t>(shape_.vocab)});
       logits += shape_.vocab;
     }

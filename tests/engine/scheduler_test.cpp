@@ -411,12 +411,15 @@ TEST(Scheduler, WithoutSharingEveryPromptIsMade) {
   FakeModel model(hashed(), 128, 64);
   const Tokenizer words = fake::tokenizer();
   const ChatFormat format(words);
-  Scheduler scheduler(model,
-                      {.parallel = 2,
-                       .prompt_piece = 64,
-                       .prompt_pass = 64,
-                       .cache = {.layers = 2, .row = 1, .pages = 8, .max_sequences = 2, .max_tokens = 128},
-                       .share_prefixes = false});
+  Scheduler scheduler(model, {.parallel = 2,
+                              .prompt_piece = 64,
+                              .prompt_pass = 64,
+                              .cache = {.layers = 2,
+                                        .layer_bytes = FakeModel::kLayerBytes,
+                                        .pages = 8,
+                                        .max_sequences = 2,
+                                        .max_tokens = 128},
+                              .share_prefixes = false});
   for (int i = 0; i < 2; ++i) {
     scheduler.add(std::make_unique<Generation>(i + 1, ask(100, 1), std::make_shared<Recorder>(), format,
                                                GenerationLimits{kVocab, 128, 64}));

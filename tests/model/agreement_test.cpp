@@ -43,6 +43,7 @@ struct Setting {
   Isa isa;
   AttentionPath path;
   const Types* types;
+  CacheType cache = CacheType::automatic;
 };
 
 std::vector<Setting> settings() {
@@ -53,6 +54,8 @@ std::vector<Setting> settings() {
         // The slow oracle runs the richest file only.
         if (isa != Isa::scalar || &types == std::end(kTypes) - 1) result.push_back({isa, path, &types});
       }
+      for (const CacheType cache : {CacheType::bf16, CacheType::int8})
+        result.push_back({isa, path, &kTypes[0], cache});
     }
   }
   return result;
@@ -60,7 +63,8 @@ std::vector<Setting> settings() {
 
 std::string name_of(const Setting& s) {
   return std::string(isa_name(s.isa)) +
-         (s.path == AttentionPath::absorbed ? "_absorbed_" : "_decompressed_") + s.types->name;
+         (s.path == AttentionPath::absorbed ? "_absorbed_" : "_decompressed_") + s.types->name + "_" +
+         std::string(cache_type_name(s.cache));
 }
 
 void PrintTo(const Setting& setting, std::ostream* out) {
@@ -73,9 +77,14 @@ class Agreement : public testing::TestWithParam<Setting> {
     if (!isa_available(GetParam().isa)) GTEST_SKIP() << isa_name(GetParam().isa) << " is not on this machine";
   }
   std::unique_ptr<Model> load_with(const TinyConfig& config, int threads, int max_batch) const {
-    const ModelOptions options{
-        .isa = GetParam().isa, .threads = threads, .max_batch = max_batch, .attention = GetParam().path};
-    return load(typed_file(config, *GetParam().types), options);
+    return load(typed_file(config, *GetParam().types), options_with(threads, max_batch));
+  }
+  static ModelOptions options_with(int threads, int max_batch) {
+    return {.isa = GetParam().isa,
+            .threads = threads,
+            .max_batch = max_batch,
+            .attention = GetParam().path,
+            .cache = GetParam().cache};
   }
 };
 
@@ -90,6 +99,20 @@ TEST_P(Agreement, OnePieceOrManyOrTokenByToken) {
   const auto threaded = load_with({}, 3, 128);
   EXPECT_TRUE(same_bits(run_fresh(*threaded, tokens, 128), whole)) << "three threads";
   EXPECT_TRUE(same_bits(run_fresh(*threaded, tokens, 9), whole)) << "three threads, pieces of 9";
+}
+
+// Long enough for several segments of keys, whose sums several threads work out apart.
+TEST_P(Agreement, BehindSeveralSegmentsOfKeys) {
+  constexpr int kTokens = 500, kLast = 6;
+  Rng rng(12);
+  const std::vector<int32_t> tokens = random_tokens(rng, kTokens, 48);
+  const auto alone = load_with({}, 1, kTokens), team = load_with({}, 5, kTokens);
+  PagedCache cache = cache_for(*alone, 1, kTokens);
+  const std::vector<float> whole = run_sequence(*alone, cache, 0, tokens, kTokens);
+  PagedCache others = cache_for(*team, 1, kTokens);
+  run_sequence(*team, others, 0, std::span(tokens).first(kTokens - kLast), 170);
+  const std::vector<float> last = run_sequence(*team, others, 0, std::span(tokens).last(kLast), 1);
+  EXPECT_TRUE(same_bits(last, std::span(whole).last(last.size())));
 }
 
 /// What one sequence says alone and what is left of it to be said among others.
@@ -220,8 +243,7 @@ TEST_P(Agreement, WhatComesLaterOrElsewhereCannotSpoilAToken) {
   TinyTensor& embedding = file.tensor("token_embd.weight");
   std::fill(embedding.values.end() - embedding.dims[0], embedding.values.end(),
             std::numeric_limits<float>::quiet_NaN());
-  const auto model =
-      load(file, {.isa = GetParam().isa, .threads = 1, .max_batch = 128, .attention = GetParam().path});
+  const auto model = load(file, options_with(1, 128));
   Rng rng(37);
   const std::vector<int32_t> clean = random_tokens(rng, 50, 47);
   const std::vector<float> expected = run_fresh(*model, clean, 128);

@@ -2,6 +2,8 @@
 
 #include <gtest/gtest.h>
 
+#include <algorithm>
+#include <cstring>
 #include <limits>
 
 #include "base/error.h"
@@ -11,7 +13,7 @@ namespace tern {
 namespace {
 
 TEST(PagedCache, GivesPagesAsTheyAreNeededAndTakesThemBack) {
-  PagedCache cache({.layers = 2, .row = 3, .pages = 4, .max_sequences = 3, .max_tokens = 100});
+  PagedCache cache({.layers = 2, .layer_bytes = 384, .pages = 4, .max_sequences = 3, .max_tokens = 100});
   EXPECT_EQ(cache.free_pages(), 4);
   EXPECT_TRUE(cache.extend(0, 32));
   EXPECT_EQ(cache.free_pages(), 3);
@@ -28,7 +30,7 @@ TEST(PagedCache, GivesPagesAsTheyAreNeededAndTakesThemBack) {
 }
 
 TEST(PagedCache, ChangesNothingWherePagesOrTokensDoNotSuffice) {
-  PagedCache cache({.layers = 1, .row = 1, .pages = 3, .max_sequences = 2, .max_tokens = 70});
+  PagedCache cache({.layers = 1, .layer_bytes = 128, .pages = 3, .max_sequences = 2, .max_tokens = 70});
   ASSERT_TRUE(cache.extend(0, 40));
   EXPECT_FALSE(cache.extend(1, 33));  // two pages, one is left
   EXPECT_EQ(cache.length(1), 0);
@@ -41,41 +43,38 @@ TEST(PagedCache, ChangesNothingWherePagesOrTokensDoNotSuffice) {
   cache.check();
 }
 
-TEST(PagedCache, RowsAreApartAndAPagesRowsAreContiguous) {
-  PagedCache cache({.layers = 3, .row = 5, .pages = 6, .max_sequences = 2, .max_tokens = 96});
+TEST(PagedCache, PagesAreApart) {
+  constexpr int kLayers = 3, kBytes = 640;
+  PagedCache cache(
+      {.layers = kLayers, .layer_bytes = kBytes, .pages = 6, .max_sequences = 2, .max_tokens = 96});
   // Interleaved growth, so that pages of both sequences alternate.
   for (int i = 0; i < 3; ++i) {
     ASSERT_TRUE(cache.extend(0, 30));
     ASSERT_TRUE(cache.extend(1, 30));
   }
-  float value = 0;
-  for (int s = 0; s < 2; ++s) {
-    for (int l = 0; l < 3; ++l) {
-      for (int p = 0; p < 90; ++p) {
-        for (int i = 0; i < 5; ++i) cache.row(l, s, p)[i] = value++;
+  const auto for_all = [&](const auto& visit) {
+    uint8_t value = 1;
+    for (int s = 0; s < 2; ++s) {
+      for (int l = 0; l < kLayers; ++l) {
+        for (int p = 0; p < 90; p += PagedCache::kPageTokens) visit(cache.page(l, s, p), value++);
       }
     }
-  }
-  value = 0;
-  for (int s = 0; s < 2; ++s) {
-    for (int l = 0; l < 3; ++l) {
-      for (int p = 0; p < 90; ++p) {
-        for (int i = 0; i < 5; ++i) ASSERT_EQ(cache.row(l, s, p)[i], value++);
-        if (p % PagedCache::kPageTokens == 0) continue;
-        ASSERT_EQ(cache.row(l, s, p), cache.row(l, s, p - 1) + 5);
-      }
-    }
-  }
+  };
+  for_all([&](std::byte* page, uint8_t value) { std::memset(page, value, kBytes); });
+  for_all([&](const std::byte* page, uint8_t value) {
+    EXPECT_EQ(std::count(page, page + kBytes, std::byte{value}), kBytes);
+  });
+  EXPECT_EQ(cache.page(1, 0, 32), cache.page(1, 0, 63));  // a page's tokens have it together
 }
 
 TEST(PagedCache, SharedPagesAreFreeWhenTheLastHolderLeaves) {
-  PagedCache cache({.layers = 1, .row = 1, .pages = 4, .max_sequences = 3, .max_tokens = 100});
+  PagedCache cache({.layers = 1, .layer_bytes = 128, .pages = 4, .max_sequences = 3, .max_tokens = 100});
   ASSERT_TRUE(cache.extend(0, 40));
   const int32_t page = cache.pages(0)[0];
-  *cache.row(0, 0, 31) = 7;
+  *cache.page(0, 0, 31) = std::byte{7};
   cache.share(1, page);
   EXPECT_EQ(cache.length(1), 32);
-  EXPECT_EQ(*cache.row(0, 1, 31), 7);
+  EXPECT_EQ(*cache.page(0, 1, 31), std::byte{7});
   EXPECT_EQ(cache.users(page), 2);
   cache.check();
   EXPECT_THROW(cache.truncate(0, 20), Error);  // others read what would be written there
@@ -85,7 +84,7 @@ TEST(PagedCache, SharedPagesAreFreeWhenTheLastHolderLeaves) {
   EXPECT_EQ(cache.free_pages(), 3);
   cache.check();
   cache.share(2, page);  // kept, so it can be had again
-  EXPECT_EQ(*cache.row(0, 2, 31), 7);
+  EXPECT_EQ(*cache.page(0, 2, 31), std::byte{7});
   cache.drop(page);
   EXPECT_EQ(cache.free_pages(), 3);
   cache.truncate(2, 0);
@@ -95,7 +94,7 @@ TEST(PagedCache, SharedPagesAreFreeWhenTheLastHolderLeaves) {
 }
 
 TEST(PagedCache, OnlyWholePagesAreShared) {
-  PagedCache cache({.layers = 1, .row = 1, .pages = 4, .max_sequences = 2, .max_tokens = 64});
+  PagedCache cache({.layers = 1, .layer_bytes = 128, .pages = 4, .max_sequences = 2, .max_tokens = 64});
   ASSERT_TRUE(cache.extend(0, 64));
   ASSERT_TRUE(cache.extend(1, 5));
   EXPECT_THROW(cache.share(1, cache.pages(0)[1]), Error);
@@ -112,7 +111,7 @@ TEST(PagedCache, OnlyWholePagesAreShared) {
 TEST(PagedCache, HoldsTogetherUnderRandomUse) {
   constexpr int kSequences = 5, kMost = 200, kPages = 20;
   PagedCache cache(
-      {.layers = 1, .row = 1, .pages = kPages, .max_sequences = kSequences, .max_tokens = kMost});
+      {.layers = 1, .layer_bytes = 128, .pages = kPages, .max_sequences = kSequences, .max_tokens = kMost});
   std::vector<int> lengths(kSequences);
   Rng rng(3);
   for (int step = 0; step < 5000; ++step) {
@@ -144,12 +143,19 @@ TEST(PagedCache, RefusesSizesThatCannotBe) {
     return -1;
   };
   const int limit = static_cast<int>(ErrorKind::limit), huge = std::numeric_limits<int>::max();
-  EXPECT_EQ(kind_of({.layers = huge, .row = huge, .pages = huge, .max_sequences = 1, .max_tokens = 1}),
+  EXPECT_EQ(kind_of({.layers = huge,
+                     .layer_bytes = std::numeric_limits<uint64_t>::max(),
+                     .pages = huge,
+                     .max_sequences = 1,
+                     .max_tokens = 1}),
             limit);
-  EXPECT_EQ(kind_of({.layers = 4096, .row = 4096, .pages = 1 << 24, .max_sequences = 1, .max_tokens = 1}),
+  EXPECT_EQ(
+      kind_of(
+          {.layers = 4096, .layer_bytes = 1 << 20, .pages = 1 << 24, .max_sequences = 1, .max_tokens = 1}),
+      limit);
+  EXPECT_EQ(kind_of({.layers = 0, .layer_bytes = 128, .pages = 1, .max_sequences = 1, .max_tokens = 1}),
             limit);
-  EXPECT_EQ(kind_of({.layers = 0, .row = 1, .pages = 1, .max_sequences = 1, .max_tokens = 1}), limit);
-  EXPECT_EQ(kind_of({.layers = 1, .row = -1, .pages = 1, .max_sequences = 1, .max_tokens = 1}), limit);
+  EXPECT_EQ(kind_of({.layers = 1, .layer_bytes = 0, .pages = 1, .max_sequences = 1, .max_tokens = 1}), limit);
 }
 
 }  // namespace

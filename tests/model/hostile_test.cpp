@@ -188,8 +188,9 @@ class Batches : public testing::Test {
       EXPECT_NE(std::string(error.what()).find(part), std::string::npos) << error.what();
     }
   }
+  static constexpr uint64_t kTinyPage = 9216;
   std::unique_ptr<Model> model;
-  PagedCache cache{{.layers = 2, .row = 40, .pages = 4, .max_sequences = 2, .max_tokens = 64}};
+  PagedCache cache{{.layers = 2, .layer_bytes = kTinyPage, .pages = 4, .max_sequences = 2, .max_tokens = 64}};
 };
 
 TEST_F(Batches, OfNoneOrTooManyTokens) {
@@ -218,7 +219,8 @@ TEST_F(Batches, WithGapsOrRepeats) {
 }
 
 TEST_F(Batches, InACacheOfAnotherModel) {
-  PagedCache other({.layers = 2, .row = 39, .pages = 4, .max_sequences = 2, .max_tokens = 64});
+  PagedCache other(
+      {.layers = 2, .layer_bytes = kTinyPage + 64, .pages = 4, .max_sequences = 2, .max_tokens = 64});
   ASSERT_TRUE(other.extend(0, 1));
   const BatchToken token{.wants_logits = true};
   std::vector<float> logits(48);

@@ -14,7 +14,7 @@ namespace tern {
 
 PagedCache cache_for(const Model& model, int sequences, int tokens) {
   return PagedCache({.layers = model.shape().cache_layers,
-                     .row = model.shape().cache_row,
+                     .layer_bytes = model.shape().cache_layer_bytes,
                      .pages = sequences * PagedCache::pages_for(tokens),
                      .max_sequences = sequences,
                      .max_tokens = tokens});

@@ -32,7 +32,8 @@ TEST(Shape, OfATinyModel) {
   EXPECT_EQ(shape.hidden, 32);
   EXPECT_EQ(shape.layers, 2);
   EXPECT_EQ(shape.context, 512);
-  EXPECT_EQ(shape.cache_row, 40);
+  EXPECT_EQ(shape.cache_type, CacheType::f32);
+  EXPECT_EQ(shape.cache_layer_bytes, 32 * (40 + 32) * sizeof(float));  // latents with their keys, and latents
   EXPECT_EQ(shape.weights, weights);
   EXPECT_EQ(shape.active_weights, weights - 5 * 3 * 32 * 32);  // five of eight experts idle in one layer
   EXPECT_GT(shape.packed_bytes, weights * 4);
@@ -47,7 +48,7 @@ void expect_measured_as_loaded(const GgufFile& file, const std::string& what) {
   EXPECT_EQ(measured.vocab, loaded.vocab) << what;
   EXPECT_EQ(measured.layers, loaded.layers) << what;
   EXPECT_EQ(measured.context, loaded.context) << what;
-  EXPECT_EQ(measured.cache_row, loaded.cache_row) << what;
+  EXPECT_EQ(measured.cache_layer_bytes, loaded.cache_layer_bytes) << what;
 }
 
 TEST(Shape, MeasuredIsTheSameAsLoaded) {

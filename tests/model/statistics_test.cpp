@@ -129,7 +129,7 @@ TEST(ModelStatistics, BytesAreThoseOfTheWeightsThatAPassTouches) {
   const uint64_t expert = 2 * f32(c.expert_ff, c.hidden) + f32(c.hidden, c.expert_ff);
   const uint64_t fixed =
       2 * attention + dense + f32(c.experts, c.hidden) + c.shared * expert + f32(c.vocab, c.hidden);
-  const uint64_t row = (c.kv_rank + c.rope) * 4;
+  const uint64_t row = (2 * c.kv_rank + c.rope) * 4;  // the latent is key and value
 
   EXPECT_EQ(pass_bytes({{1, 0, 0, true}}), fixed + c.used * expert + 2 * row);
   EXPECT_EQ(pass_bytes({{1, 8, 0, true}}), fixed + c.used * expert + 2 * 9 * row);
@@ -150,7 +150,7 @@ TEST(ModelStatistics, ADistinctExpertIsReadOnceABatch) {
   model->forward(std::span(batch).first(1), cache, logits.data());
   const uint64_t alone = model->statistics().bytes;
   model->forward(batch, cache, logits.data());
-  const uint64_t rows = 2 * (c.kv_rank + c.rope) * 4;
+  const uint64_t rows = 2 * (2 * c.kv_rank + c.rope) * 4;
   EXPECT_EQ(model->statistics().bytes - alone, alone + 3 * rows);
 }
 

@@ -41,7 +41,7 @@ at::Tensor trainer_logits(Network& network) {
 
 at::Tensor engine_logits(const std::string& path, int64_t vocab) {
   const auto model = load_model(GgufFile::open(path), {});
-  PagedCache cache({model->shape().cache_layers, model->shape().cache_row, 4, 1, 128});
+  PagedCache cache({model->shape().cache_layers, model->shape().cache_layer_bytes, 4, 1, 128});
   EXPECT_TRUE(cache.extend(0, static_cast<int>(tokens.size())));
   std::vector<BatchToken> batch;
   for (size_t i = 0; i < tokens.size(); ++i) {
