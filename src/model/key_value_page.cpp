@@ -64,6 +64,19 @@ float scale_of(const float* x, size_t n) {
   return scale < std::numeric_limits<float>::min() ? 0.0f : scale;
 }
 
+/// A row of codes {cols} as floats; `records` has the panel's scales.
+void read_codes(const std::byte* panel, const std::byte* records, size_t row, size_t cols, float* to) {
+  for (size_t c = 0; c < cols; c += part_cols) {
+    int8_t codes[part_cols];
+    for (size_t i = 0; i < part_cols; i += group_cols)
+      std::memcpy(codes + i, panel + c * kPanelRows + code_at(row, i), group_cols);
+    const float scale = f16_to_f32(load<uint16_t>(records + c / part_cols * halves_bytes + row * 2));
+    float x[part_cols];
+    for (size_t i = 0; i < part_cols; ++i) x[i] = scale * static_cast<float>(codes[i]);
+    std::copy_n(x, std::min(part_cols, cols - c), to + c);
+  }
+}
+
 }  // namespace
 
 std::string_view cache_type_name(CacheType type) {
@@ -184,12 +197,7 @@ void KeyValuePage::read_keys(const std::byte* page, size_t head, size_t count, f
     } else if (type_ == DType::bf16) {
       for (size_t c = 0; c < key_; ++c) key[c] = bf16_to_f32(load<uint16_t>(panel + bf16_at(row, c)));
     } else {
-      const std::byte* records = panel + key_cols_ / part_cols * kPartBytes;
-      for (size_t c = 0; c < key_; ++c) {
-        const size_t part = c / part_cols;
-        const float scale = f16_to_f32(load<uint16_t>(records + part * halves_bytes + row * 2));
-        key[c] = scale * static_cast<float>(load<int8_t>(panel + code_at(row, c)));
-      }
+      read_codes(panel, panel + key_cols_ / part_cols * kPartBytes, row, key_, key);
     }
   }
 }

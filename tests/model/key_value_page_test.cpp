@@ -81,9 +81,8 @@ TEST(KeyValuePage, ValuesAreMatricesOfTheKernels) {
         const PackedMatrix matrix = filled.layout.values(filled.page(), h, block);
         // All the weight on one token gives its values.
         std::vector<float> weights(kTokens), sums(matrix.rows);
-        weights[token] = kept.type == CacheType::int8
-                             ? filled.layout.value_scales(filled.page(), h, block)[token]
-                             : 1.0f;
+        weights[token] =
+            kept.type == CacheType::int8 ? filled.layout.value_scales(filled.page(), h, block)[token] : 1.0f;
         Activations activations;
         activations.reserve(1, kTokens);
         activations.set(table, weights.data(), kTokens, 1, kTokens, filled.layout.quantized());
@@ -137,7 +136,8 @@ TEST(KeyValuePage, KeptKeysKeepTheirBits) {
 TEST(KeyValuePage, WhatIsNotFiniteStaysVisible) {
   Rng rng(5);
   for (const Kept& kept : kKept) {
-    for (const float bad : {std::numeric_limits<float>::quiet_NaN(), std::numeric_limits<float>::infinity()}) {
+    for (const float bad :
+         {std::numeric_limits<float>::quiet_NaN(), std::numeric_limits<float>::infinity()}) {
       FilledPage filled(kept.type, {1, 64, 64}, rng);
       filled.key(3, 0)[40] = filled.value(3, 0)[40] = bad;
       filled.put(3);

@@ -19,12 +19,15 @@ struct Outcome {
   Routes routes;
 };
 
-void run(const TinyFile& file, Isa isa, AttentionPath path, std::span<const int32_t> tokens,
-         Outcome& result) {
+void run(const TinyFile& file, Isa isa, AttentionPath path, std::span<const int32_t> tokens, Outcome& result,
+         CacheType cache = CacheType::f32) {
   const std::vector<std::byte> bytes = file.bytes();
-  const auto model = load_model(
-      GgufFile::parse(bytes, "tiny"),
-      {.isa = isa, .threads = 1, .max_batch = 128, .attention = path, .router_observer = &result.routes});
+  const auto model = load_model(GgufFile::parse(bytes, "tiny"), {.isa = isa,
+                                                                 .threads = 1,
+                                                                 .max_batch = 128,
+                                                                 .attention = path,
+                                                                 .cache = cache,
+                                                                 .router_observer = &result.routes});
   result.logits = run_fresh(*model, tokens, 128);
 }
 
@@ -132,6 +135,33 @@ INSTANTIATE_TEST_SUITE_P(
                     TypeCase{"iq4_xs", {DType::iq4_xs}, 2, 3e-3}, TypeCase{"mxfp4", {DType::mxfp4}, 2, 3e-3},
                     TypeCase{"q4_k_m", {DType::q4_k, DType::q6_k, DType::q5_0, DType::q8_0}, 2, 3e-3}),
     [](const auto& test) { return test.param.name; });
+
+// What a cheaper cache costs, beside what quantized weights cost the same model (above). Random models have
+// no preferences, so their outputs move more than a trained one's.
+TEST(CacheTypes, SayNearlyWhatF32Says) {
+  const TinyFile file =
+      tiny_file({.hidden = 256, .heads = 2, .q_rank = 256, .kv_rank = 256, .v = 128, .seed = 3});
+  Rng rng(6);
+  std::vector<int32_t> tokens(100);
+  for (int32_t& token : tokens) token = static_cast<int32_t>(rng.below(48));
+  Outcome exact;
+  run(file, detect_isa(), AttentionPath::decompressed, tokens, exact);
+  struct Limit {
+    CacheType type;
+    double kl;
+  };
+  for (const Limit& limit : {Limit{CacheType::f32, 1e-9}, {CacheType::bf16, 2e-3}, {CacheType::int8, 4e-3}}) {
+    for (const AttentionPath path : {AttentionPath::decompressed, AttentionPath::absorbed}) {
+      Outcome kept;
+      run(file, detect_isa(), path, tokens, kept, limit.type);
+      const double kl = mean_kl(exact.logits, kept.logits, 48);
+      std::printf("%s, %s: mean KL %.2g\n", std::string(cache_type_name(limit.type)).c_str(),
+                  path == AttentionPath::absorbed ? "absorbed" : "decompressed", kl);
+      EXPECT_LE(kl, limit.kl);
+      EXPECT_EQ(kl > 1e-9, limit.type != CacheType::f32);
+    }
+  }
+}
 
 }  // namespace
 }  // namespace tern
