@@ -70,7 +70,7 @@ void matmul(benchmark::State& state, Isa isa, DType type, const Shape& shape, si
   activations.reserve(tokens, shape.cols);
   activations.set(table, x.data(), shape.cols, tokens, shape.cols, needs_quantized(type));
   for (auto _ : state) {
-    table.matmul(weights.matrix(), activations, y.data(), shape.rows, 0, weights.matrix().panels());
+    table.matmul(weights.matrix(), activations, y.data(), shape.rows, 0, weights.matrix().panels(), false);
     benchmark::ClobberMemory();
   }
   const double times = static_cast<double>(state.iterations());

@@ -4,6 +4,18 @@
 
 namespace tern {
 
+ActivationRows ActivationRows::rows(size_t begin, size_t count) const {
+  ActivationRows part = *this;
+  part.x += begin * ld;
+  part.tokens = count;
+  if (!quantized) return part;
+  part.q_data = q(begin);
+  part.scale_data = scales(begin);
+  part.sum_data = sums(begin);
+  part.scaled_sum_data = scaled_sums(begin);
+  return part;
+}
+
 void Activations::reserve(size_t max_tokens, size_t max_cols) {
   const size_t q_cols = round_up(max_cols, layout::part_cols);
   const size_t size = checked_mul(max_tokens, q_cols, "activations");

@@ -52,9 +52,28 @@ void pack_panels(DType type, const std::byte* rows_data, size_t rows, size_t col
 /// blocks.
 bool needs_quantized(DType type);
 
-/// Activations of several tokens as the kernels of one weight type want them: floats, and for types of blocks
-/// also int8 blocks of 32 with a scale and exact sums each. Buffers are sized once by reserve().
-class Activations {
+/// Activations of several tokens as the kernels of one weight type want them (a view): floats, and for types
+/// of blocks also int8 blocks of 32 with a scale and exact sums each.
+struct ActivationRows {
+  const float* x = nullptr;
+  size_t ld = 0, tokens = 0, cols = 0;
+  bool quantized = false;
+  const int8_t* q_data = nullptr;     ///< {tokens, cols}
+  const float* scale_data = nullptr;  ///< {tokens, cols / 32}: max|x| / 127
+  const int32_t* sum_data = nullptr;  ///< {tokens, cols / 16}: sum of q over 16 columns each
+  const float* scaled_sum_data =
+      nullptr;  ///< {tokens, cols / 32}: sum of q over 32 columns, times their scale
+
+  const int8_t* q(size_t token) const { return q_data + token * cols; }
+  const float* scales(size_t token) const { return scale_data + token * (cols / 32); }
+  const int32_t* sums(size_t token) const { return sum_data + token * (cols / 16); }
+  const float* scaled_sums(size_t token) const { return scaled_sum_data + token * (cols / 32); }
+  /// `count` of them, from `begin` on.
+  ActivationRows rows(size_t begin, size_t count) const;
+};
+
+/// Such rows with memory of their own, sized once by reserve().
+class Activations : public ActivationRows {
  public:
   void reserve(size_t max_tokens, size_t max_cols);
   /// Points at `tokens` rows of floats ({tokens, ld}, ld >= cols) and, if `quantize`, computes their int8
@@ -65,21 +84,6 @@ class Activations {
   /// that cover all tokens once.
   void point(const float* x, size_t ld, size_t tokens, size_t cols, bool quantize);
   void quantize_tokens(const struct Kernels& kernels, size_t token_begin, size_t token_end);
-
-  const int8_t* q(size_t token) const { return q_data + token * cols; }
-  const float* scales(size_t token) const { return scale_data + token * (cols / 32); }
-  const int32_t* sums(size_t token) const { return sum_data + token * (cols / 16); }
-  const float* scaled_sums(size_t token) const { return scaled_sum_data + token * (cols / 32); }
-
-  // Plain data, read by the kernels as it is.
-  const float* x = nullptr;
-  size_t ld = 0, tokens = 0, cols = 0;
-  bool quantized = false;
-  const int8_t* q_data = nullptr;     ///< {tokens, cols}
-  const float* scale_data = nullptr;  ///< {tokens, cols / 32}: max|x| / 127
-  const int32_t* sum_data = nullptr;  ///< {tokens, cols / 16}: sum of q over 16 columns each
-  const float* scaled_sum_data =
-      nullptr;  ///< {tokens, cols / 32}: sum of q over 32 columns, times their scale
 
  private:
   std::vector<int8_t> q_;
@@ -95,8 +99,8 @@ class Activations {
 struct Kernels {
   Isa isa;
 
-  /// y[t * ldy + r] = sum_k x[t][k] W[r][k] for all tokens t of x and the rows of panels [panel_begin,
-  /// panel_end). Rows past W.rows are not written.
+  /// y[t * ldy + r] (+)= sum_k x[t][k] W[r][k] for all tokens t of x and the rows of panels [panel_begin,
+  /// panel_end). Rows past W.rows are not written. With `accumulate` each sum starts from y, else from 0.
   /// F32, F16, BF16: one fused multiply-add a column, k ascending from 0.
   /// Types of blocks need x.quantized. Their weights are scale * (integer) + offset in each sub-block, which
   /// is 16 columns for Q2_K, Q3_K and Q6_K and 32 for the others; scale (d * scale of the sub-block) and
@@ -104,8 +108,8 @@ struct Kernels {
   /// block of 32:
   ///   y = fma(float(sum of weight integers * q), scale * x scale, y), the sum exact, and with offsets then
   ///   y = fma(float(sum of q) * x scale, offset, y).
-  void (*matmul)(const PackedMatrix& w, const Activations& x, float* y, size_t ldy, size_t panel_begin,
-                 size_t panel_end);
+  void (*matmul)(const PackedMatrix& w, const ActivationRows& x, float* y, size_t ldy, size_t panel_begin,
+                 size_t panel_end, bool accumulate);
 
   /// c[m * ldc + n] (+)= sum_k a[m * lda + k] * b[k * ldb + n], k in order, one fused multiply-add each;
   /// plain row-major floats, for attention. With `accumulate` starts from c, else from 0.

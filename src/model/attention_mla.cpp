@@ -126,7 +126,7 @@ void MlaAttention::attend_absorbed(const Compute& compute, const MlaWeights& wei
       const float* q = q_.data() + h * qk;
       float* absorbed = absorbed_q_.data() + h * row;
       activations.set(kernels, q, heads * qk, tokens, shape_.nope, needs_quantized(w));
-      kernels.matmul(w, activations, absorbed, heads * row, 0, w.panels());
+      kernels.matmul(w, activations, absorbed, heads * row, 0, w.panels(), false);
       for (size_t t = 0; t < tokens; ++t) {
         std::memcpy(absorbed + t * heads * row + rank, q + t * heads * qk + shape_.nope,
                     shape_.rope * sizeof(float));
@@ -157,7 +157,7 @@ void MlaAttention::attend_absorbed(const Compute& compute, const MlaWeights& wei
     for (size_t h = begin; h < end; ++h) {
       const PackedMatrix& w = weights.up_v[h];
       activations.set(kernels, latent_.data() + h * rank, heads * rank, tokens, rank, needs_quantized(w));
-      kernels.matmul(w, activations, heads_.data() + h * v, heads * v, 0, w.panels());
+      kernels.matmul(w, activations, heads_.data() + h * v, heads * v, 0, w.panels(), false);
     }
   });
 }
@@ -185,13 +185,13 @@ void MlaAttention::decompress_block(const Kernels& kernels, const MlaWeights& we
   const size_t rank = shape_.kv_rank, width = shape_.cache_row(), nope = shape_.nope, v = shape_.v;
   const PackedMatrix &up_k = weights.up_k[head], &up_v = weights.up_v[head];
   member.activations.set(kernels, latents, width, keys, rank, needs_quantized(up_v));
-  kernels.matmul(up_k, member.activations, member.keys.data(), nope, 0, up_k.panels());
+  kernels.matmul(up_k, member.activations, member.keys.data(), nope, 0, up_k.panels(), false);
   for (size_t key = 0; key < keys; ++key) {
     for (size_t c = 0; c < nope; ++c) member.keys_t[c * kBlock + key] = member.keys[key * nope + c];
     const float* roped = latents + key * width + rank;
     for (int c = 0; c < shape_.rope; ++c) member.keys_t[(nope + c) * kBlock + key] = roped[c];
   }
-  kernels.matmul(up_v, member.activations, member.values.data(), v, 0, up_v.panels());
+  kernels.matmul(up_v, member.activations, member.values.data(), v, 0, up_v.panels(), false);
 }
 
 void MlaAttention::decompressed_head(const Kernels& kernels, const MlaWeights& weights, const Piece& piece,

@@ -46,7 +46,7 @@ void project(const Compute& compute, Activations& activations, const float* x, s
       const size_t last = first + p.w->panels();
       const size_t from = std::max(begin, first), to = std::min(end, last);
       if (from < to) {
-        compute.kernels.matmul(*p.w, activations, p.y, p.ldy, from - first, to - first);
+        compute.kernels.matmul(*p.w, activations, p.y, p.ldy, from - first, to - first, false);
         const size_t row = (from - first) * kPanelRows,
                      rows = std::min(p.w->rows, (to - first) * kPanelRows) - row;
         add_bias(compute.kernels, p.bias ? p.bias + row : nullptr, rows, tokens, p.y + row, p.ldy);
@@ -83,13 +83,13 @@ void gated_ffn_alone(const Kernels& kernels, const GatedWeights& weights, GatedS
   float* up = scratch.up.data();
   scratch.activations.set(kernels, x, hidden, tokens, hidden,
                           needs_quantized(weights.gate) || needs_quantized(weights.up));
-  kernels.matmul(weights.gate, scratch.activations, gate, ff, 0, weights.gate.panels());
-  kernels.matmul(weights.up, scratch.activations, up, ff, 0, weights.up.panels());
+  kernels.matmul(weights.gate, scratch.activations, gate, ff, 0, weights.gate.panels(), false);
+  kernels.matmul(weights.up, scratch.activations, up, ff, 0, weights.up.panels(), false);
   add_bias(kernels, weights.gate_bias, ff, tokens, gate, ff);
   add_bias(kernels, weights.up_bias, ff, tokens, up, ff);
   apply_gating(kernels, weights.gating, gate, up, tokens * ff);
   scratch.activations.set(kernels, gate, ff, tokens, ff, needs_quantized(weights.down));
-  kernels.matmul(weights.down, scratch.activations, y, hidden, 0, weights.down.panels());
+  kernels.matmul(weights.down, scratch.activations, y, hidden, 0, weights.down.panels(), false);
   add_bias(kernels, weights.down_bias, hidden, tokens, y, hidden);
 }
 

@@ -151,6 +151,56 @@ TEST_P(Matmul, CompanyDoesNotMatter) {
   }
 }
 
+// The columns [begin, begin + cols) of all rows.
+Weights columns_of(const Weights& w, size_t begin, size_t cols, Rng& rng) {
+  const size_t row = row_bytes(w.type, w.cols), at = row_bytes(w.type, begin),
+               bytes = row_bytes(w.type, cols);
+  std::vector<std::byte> file;
+  for (size_t r = 0; r < w.rows; ++r) {
+    file.insert(file.end(), w.file.begin() + r * row + at, w.file.begin() + r * row + at + bytes);
+  }
+  return Weights(Weights(w.type, w.rows, cols, rng), file);
+}
+
+// Half of the columns, then the other half on top, gives the bits of all at once.
+TEST_P(Matmul, AccumulatingGoesOnWithTheSums) {
+  Rng rng(13);
+  for (const DType type : all_types) {
+    const size_t half = whole_blocks(type, 64);
+    const Weights w(type, 16 * 9 + 3, 2 * half, rng);
+    for (const size_t tokens : {1, 3, 4, 5, 16}) {
+      const std::vector<float> x = random_floats(rng, tokens * w.cols);
+      Grid y(tokens, w.rows, w.rows + 5);
+      for (const size_t begin : {size_t{0}, half}) {
+        const Weights part = columns_of(w, begin, half, rng);
+        Activations activations;
+        activations.reserve(tokens, half);
+        activations.set(table(), x.data() + begin, w.cols, tokens, half, needs_quantized(type));
+        table().matmul(part.matrix(), activations, y.data(), y.stride(), 0, part.matrix().panels(),
+                       begin > 0);
+      }
+      ASSERT_TRUE(y.check());
+      ASSERT_TRUE(same(y.values(), run_matmul(table(), w, x, tokens))) << traits(type).name << " " << tokens;
+    }
+  }
+}
+
+// A view of some rows is those rows.
+TEST_P(Matmul, RowsOfActivationsAreAView) {
+  Rng rng(14);
+  for (const DType type : {DType::f32, DType::q4_k, DType::q8_0}) {
+    const Weights w(type, 37, 256, rng);
+    const std::vector<float> x = random_floats(rng, 9 * w.cols);
+    const std::vector<float> all = run_matmul(table(), w, x, 9);
+    Activations activations;
+    activations.reserve(9, w.cols);
+    activations.set(table(), x.data(), w.cols, 9, w.cols, needs_quantized(type));
+    std::vector<float> y(4 * w.rows);
+    table().matmul(w.matrix(), activations.rows(3, 4), y.data(), w.rows, 0, w.matrix().panels(), false);
+    EXPECT_TRUE(same(y, {all.begin() + 3 * w.rows, all.begin() + 7 * w.rows})) << traits(type).name;
+  }
+}
+
 // Every int8 value on both sides: -128 only weights have.
 TEST_P(Matmul, ExtremeQuantsAreExact) {
   const size_t cols = 96, rows = 40;

@@ -124,7 +124,7 @@ std::vector<float> run_matmul(const Kernels& kernels, const Weights& w, const st
   const PackedMatrix matrix = w.matrix();
   for (size_t p = 0; p < matrix.panels(); p += panels_a_call) {
     kernels.matmul(matrix, activations, output.data(), output.stride(), p,
-                   std::min(p + panels_a_call, matrix.panels()));
+                   std::min(p + panels_a_call, matrix.panels()), false);
   }
   EXPECT_TRUE(output.check());
   return output.values();

@@ -155,7 +155,7 @@ TEST(ExpertStore, LeasesTheExpertThatWasAskedFor) {
   activations.set(scalar, unit.data(), config.expert_ff, 1, config.expert_ff, false);
   for (uint32_t e = 0; e < config.experts; ++e) {
     const ExpertLease lease = store.acquire(1, static_cast<int>(e));
-    scalar.matmul(lease->down, activations, column.data(), config.hidden, 0, lease->down.panels());
+    scalar.matmul(lease->down, activations, column.data(), config.hidden, 0, lease->down.panels(), false);
     for (uint32_t r = 0; r < config.hidden; ++r)
       EXPECT_EQ(column[r], down[(e * config.hidden + r) * config.expert_ff]);
   }

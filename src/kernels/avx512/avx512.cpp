@@ -26,10 +26,10 @@ namespace {
 #include "kernels/generic/table.h"
 // clang-format on
 
-void matmul_with_bf16(const PackedMatrix& w, const Activations& x, float* y, size_t ldy, size_t panel_begin,
-                      size_t panel_end) {
-  if (w.type == DType::bf16) return avx512_bf16_matmul(w, x, y, ldy, panel_begin, panel_end);
-  matmul(w, x, y, ldy, panel_begin, panel_end);
+void matmul_with_bf16(const PackedMatrix& w, const ActivationRows& x, float* y, size_t ldy,
+                      size_t panel_begin, size_t panel_end, bool accumulate) {
+  if (w.type == DType::bf16) return avx512_bf16_matmul(w, x, y, ldy, panel_begin, panel_end, accumulate);
+  matmul(w, x, y, ldy, panel_begin, panel_end, accumulate);
 }
 
 }  // namespace

@@ -62,8 +62,8 @@ TERN_INLINE void bf16_tile_of(const Pairs& pairs, size_t tokens, const Output& y
 }
 
 // One tile of tokens, columns [k, k + cols) of all panels; y points at the tile's first token.
-void multiply_tokens(const PackedPanels<PackedBf16>& w, const Rows& x, float* y, size_t ldy, size_t panel,
-                     size_t panel_end, size_t k, size_t cols) {
+void multiply_tokens(const PackedPanels<PackedBf16>& w, const Rows& x, float* y, size_t ldy, bool accumulate,
+                     size_t panel, size_t panel_end, size_t k, size_t cols) {
   alignas(64) uint32_t activations[float_tokens * piece_pairs];
   for (size_t t = 0; t < x.count; ++t) {
     round_to_pairs(x.at + t * x.ld + k, cols, activations + t * piece_pairs);
@@ -73,18 +73,18 @@ void multiply_tokens(const PackedPanels<PackedBf16>& w, const Rows& x, float* y,
   for (; panel + float_panels <= panel_end; panel += float_panels) {
     for (size_t p = 0; p < float_panels; ++p) pairs.weights[p] = piece(panel + p);
     bf16_tile_of<float_panels, float_tokens>(pairs, x.count,
-                                             output_of(w, panel, float_panels, y, ldy, k > 0));
+                                             output_of(w, panel, float_panels, y, ldy, accumulate));
   }
   for (; panel < panel_end; ++panel) {
     pairs.weights[0] = piece(panel);
-    bf16_tile_of<1, float_tokens>(pairs, x.count, output_of(w, panel, 1, y, ldy, k > 0));
+    bf16_tile_of<1, float_tokens>(pairs, x.count, output_of(w, panel, 1, y, ldy, accumulate));
   }
 }
 
 }  // namespace
 
-void avx512_bf16_matmul(const PackedMatrix& w, const Activations& x, float* y, size_t ldy, size_t panel_begin,
-                        size_t panel_end) {
+void avx512_bf16_matmul(const PackedMatrix& w, const ActivationRows& x, float* y, size_t ldy,
+                        size_t panel_begin, size_t panel_end, bool accumulate) {
   const PackedPanels<PackedBf16> panels = {w.data, packed_panel_bytes(w.type, w.cols), w.rows};
   size_t k = 0;
   do {
@@ -94,7 +94,7 @@ void avx512_bf16_matmul(const PackedMatrix& w, const Activations& x, float* y, s
       for (size_t t = 0, part = 0; t < x.tokens; t += part) {
         part = next_part(x.tokens - t, float_tokens);
         const Rows rows = {x.x + t * x.ld, x.ld, part, w.cols};
-        multiply_tokens(panels, rows, y + t * ldy, ldy, panel, group_end, k, cols);
+        multiply_tokens(panels, rows, y + t * ldy, ldy, accumulate || k > 0, panel, group_end, k, cols);
       }
     }
     k += cols;

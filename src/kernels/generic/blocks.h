@@ -28,7 +28,7 @@ struct Int8Rows {
 };
 
 // The rows from token t on, from a part on.
-TERN_INLINE Int8Rows int8_rows(const Activations& x, size_t t, size_t part) {
+TERN_INLINE Int8Rows int8_rows(const ActivationRows& x, size_t t, size_t part) {
   const size_t first = t * (x.cols / layout::part_cols) + part;
   return {x.q_data + first * layout::part_cols, x.scale_data + first, x.sum_data + 2 * first,
           x.scaled_sum_data + first, x.cols};
@@ -180,8 +180,8 @@ struct Unpacking<PanelQ8_0> {
 // One group of panels, parts [part, part + parts), all tokens: a tile of tokens stays in the first-level
 // cache while the group's panels stream past it from the second.
 template <typename Panel>
-TERN_INLINE void multiply_block_group(const Panel* columns, const Activations& x, size_t panels, size_t part,
-                                      size_t parts, const Output& y) {
+TERN_INLINE void multiply_block_group(const Panel* columns, const ActivationRows& x, size_t panels,
+                                      size_t part, size_t parts, const Output& y) {
   for (size_t t = 0, count = 0; t < x.tokens; t += count) {
     count = next_part(x.tokens - t, q8_tokens);
     const Int8Rows rows = int8_rows(x, t, part);
@@ -197,8 +197,9 @@ TERN_INLINE void multiply_block_group(const Panel* columns, const Activations& x
 }
 
 template <typename Format>
-TERN_NOINLINE void multiply_blocks_in_pieces(const BlockPanels<Format>& w, const Activations& x, float* y,
-                                             size_t ldy, size_t panel_begin, size_t panel_end) {
+TERN_NOINLINE void multiply_blocks_in_pieces(const BlockPanels<Format>& w, const ActivationRows& x, float* y,
+                                             size_t ldy, size_t panel_begin, size_t panel_end,
+                                             bool accumulate) {
   using Pieces = Unpacking<Format>;
   typename Pieces::Buffer buffers[group_panels];
   const size_t all_parts = w.cols / layout::part_cols;
@@ -210,7 +211,8 @@ TERN_NOINLINE void multiply_blocks_in_pieces(const BlockPanels<Format>& w, const
       typename Pieces::Panel columns[group_panels];
       for (size_t p = 0; p < panels; ++p)
         columns[p] = Pieces::unpacked(w.at(panel + p, part), parts, buffers[p]);
-      multiply_block_group(columns, x, panels, part, parts, w.output(panel, panels, y, ldy, part > 0));
+      multiply_block_group(columns, x, panels, part, parts,
+                           w.output(panel, panels, y, ldy, accumulate || part > 0));
     }
     part += parts;
   } while (part < all_parts);
@@ -218,14 +220,15 @@ TERN_NOINLINE void multiply_blocks_in_pieces(const BlockPanels<Format>& w, const
 
 // Few tokens use the packed panels where they lie: each weight is met once.
 template <typename Format>
-void multiply_blocks(const PackedMatrix& matrix, size_t panel_bytes, const Activations& x, float* y,
-                     size_t ldy, size_t panel_begin, size_t panel_end) {
+void multiply_blocks(const PackedMatrix& matrix, size_t panel_bytes, const ActivationRows& x, float* y,
+                     size_t ldy, size_t panel_begin, size_t panel_end, bool accumulate) {
   const BlockPanels<Format> w = {matrix.data, panel_bytes, matrix.rows, matrix.cols};
-  if (x.tokens > few_tokens) return multiply_blocks_in_pieces(w, x, y, ldy, panel_begin, panel_end);
+  if (x.tokens > few_tokens)
+    return multiply_blocks_in_pieces(w, x, y, ldy, panel_begin, panel_end, accumulate);
   if (x.tokens == 0) return;
   for (size_t panel = panel_begin; panel < panel_end; ++panel) {
     const Format columns = w.at(panel, 0);
     block_tile_of<Format, 1, few_tokens>(&columns, int8_rows(x, 0, 0), x.tokens, w.cols / layout::part_cols,
-                                         w.output(panel, 1, y, ldy, false));
+                                         w.output(panel, 1, y, ldy, accumulate));
   }
 }

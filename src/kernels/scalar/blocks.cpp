@@ -122,11 +122,10 @@ Factors factors(const Row& row, size_t part, size_t sub) {
 }  // namespace
 
 float scalar_block_dot(const PackedMatrix& w, const std::byte* panel, size_t r, const int8_t* q,
-                       const float* scales, const int32_t* sums) {
+                       const float* scales, const int32_t* sums, float y) {
   const BlockLayout& l = block_layout(w.type);
   const Row row = {w.type, l, panel, panel + panel_quants_bytes(l, w.cols), r};
   const size_t subs = sub_blocks_a_part(w.type), sub_cols = part_cols / subs;
-  float y = 0;
   for (size_t part = 0; part < w.cols / part_cols; ++part) {
     for (size_t sub = 0; sub < subs; ++sub) {
       int32_t products = 0;

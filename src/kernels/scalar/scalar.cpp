@@ -40,23 +40,23 @@ float panel_weight(DType type, const std::byte* panel, size_t r, size_t k) {
   }
 }
 
-float dot_floats(const PackedMatrix& w, const std::byte* panel, size_t r, const float* x) {
-  float sum = 0;
+float dot_floats(const PackedMatrix& w, const std::byte* panel, size_t r, const float* x, float sum) {
   for (size_t k = 0; k < w.cols; ++k) sum = std::fma(x[k], panel_weight(w.type, panel, r, k), sum);
   return sum;
 }
 
-void matmul(const PackedMatrix& w, const Activations& x, float* y, size_t ldy, size_t panel_begin,
-            size_t panel_end) {
+void matmul(const PackedMatrix& w, const ActivationRows& x, float* y, size_t ldy, size_t panel_begin,
+            size_t panel_end, bool accumulate) {
   const size_t panel_bytes = packed_panel_bytes(w.type, w.cols);
   for (size_t p = panel_begin; p < panel_end; ++p) {
     const std::byte* panel = w.data + p * panel_bytes;
     const size_t rows = std::min(panel_rows, w.rows - p * panel_rows);
     for (size_t t = 0; t < x.tokens; ++t) {
       for (size_t r = 0; r < rows; ++r) {
-        y[t * ldy + p * panel_rows + r] = needs_quantized(w.type)
-                                              ? scalar_block_dot(w, panel, r, x.q(t), x.scales(t), x.sums(t))
-                                              : dot_floats(w, panel, r, x.x + t * x.ld);
+        float& sum = y[t * ldy + p * panel_rows + r];
+        if (!accumulate) sum = 0;
+        sum = needs_quantized(w.type) ? scalar_block_dot(w, panel, r, x.q(t), x.scales(t), x.sums(t), sum)
+                                      : dot_floats(w, panel, r, x.x + t * x.ld, sum);
       }
     }
   }
