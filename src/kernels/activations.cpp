@@ -1,3 +1,5 @@
+#include <algorithm>
+
 #include "base/checked.h"
 #include "kernels/kernels.h"
 #include "kernels/layout.h"
@@ -53,16 +55,30 @@ void Activations::point(const float* new_x, size_t new_ld, size_t new_tokens, si
 }
 
 void Activations::quantize_tokens(const Kernels& kernels, size_t token_begin, size_t token_end) {
-  const size_t blocks = cols / layout::part_cols;
+  quantize_columns(kernels, token_begin, token_end, 0, cols);
+}
+
+void Activations::quantize_columns(const Kernels& kernels, size_t token_begin, size_t token_end,
+                                   size_t col_begin, size_t col_end) {
+  const size_t blocks = (col_end - col_begin) / layout::part_cols;
   for (size_t t = token_begin; t < token_end; ++t) {
-    const float* scale = scales_.data() + t * blocks;
-    const int32_t* sum = sums_.data() + t * 2 * blocks;
-    float* scaled = scaled_sums_.data() + t * blocks;
-    kernels.quantize_q8(x + t * ld, cols, q_.data() + t * cols, scales_.data() + t * blocks,
-                        sums_.data() + t * 2 * blocks);
+    const size_t first = (t * cols + col_begin) / layout::part_cols;
+    const float* scale = scales_.data() + first;
+    const int32_t* sum = sums_.data() + 2 * first;
+    float* scaled = scaled_sums_.data() + first;
+    kernels.quantize_q8(x + t * ld + col_begin, col_end - col_begin, q_.data() + first * layout::part_cols,
+                        scales_.data() + first, sums_.data() + 2 * first);
     for (size_t b = 0; b < blocks; ++b)
       scaled[b] = static_cast<float>(sum[2 * b] + sum[2 * b + 1]) * scale[b];
   }
+}
+
+void Activations::copy_quantized(size_t to, const ActivationRows& from, size_t row) {
+  const size_t blocks = cols / layout::part_cols;
+  std::copy_n(from.q(row), cols, q_.data() + to * cols);
+  std::copy_n(from.scales(row), blocks, scales_.data() + to * blocks);
+  std::copy_n(from.sums(row), 2 * blocks, sums_.data() + to * 2 * blocks);
+  std::copy_n(from.scaled_sums(row), blocks, scaled_sums_.data() + to * blocks);
 }
 
 }  // namespace tern

@@ -84,6 +84,11 @@ class Activations : public ActivationRows {
   /// that cover all tokens once.
   void point(const float* x, size_t ld, size_t tokens, size_t cols, bool quantize);
   void quantize_tokens(const struct Kernels& kernels, size_t token_begin, size_t token_end);
+  /// Of those tokens only the columns [col_begin, col_end), multiples of 32.
+  void quantize_columns(const struct Kernels& kernels, size_t token_begin, size_t token_end, size_t col_begin,
+                        size_t col_end);
+  /// Row `to` becomes the int8 form of a row of others with as many columns.
+  void copy_quantized(size_t to, const ActivationRows& from, size_t row);
 
  private:
   std::vector<int8_t> q_;
