@@ -256,23 +256,26 @@ void MoeLayer::gather(const Compute& compute, size_t tokens) {
   });
 }
 
+/// The networks' pairs of panels stand in one row, which is cut by what they cost: the tokens, and as many
+/// more for reading and unpacking as about eight.
 void MoeLayer::run_upper_halves(const Compute& compute) {
-  // Every network is cut into the same number of units, which are dealt in turn: so pieces of the work are
-  // equal, whatever number of tokens each network has. A member computes the units of one network that a
-  // piece has in one go, as they lie side by side.
-  const size_t networks = networks_.size(), units = GatedRows::pairs(*networks_.front().weights);
+  const auto cost_of = [](const Network& network) { return network.x.tokens + 8; };
+  size_t all = 0;
   double work = 0;
   for (const Network& network : networks_) {
+    all += GatedRows::pairs(*network.weights) * cost_of(network);
     work += 2.0 * static_cast<double>(network.x.tokens * network.weights->gate.rows) *
             static_cast<double>(hidden_);
   }
-  parallel(compute.team, networks * units, work, [&](size_t begin, size_t end, int member) {
-    for (size_t n = 0; n < networks; ++n) {
-      const Network& network = networks_[n];
-      const size_t pairs = GatedRows::pairs(*network.weights);
-      const auto pair_of = [&](size_t item) { return (item + networks - 1 - n) / networks * pairs / units; };
+  parallel(compute.team, all, work, [&](size_t begin, size_t end, int member) {
+    size_t first = 0;
+    for (const Network& network : networks_) {
+      const size_t cost = cost_of(network), last = first + GatedRows::pairs(*network.weights) * cost;
+      // A pair belongs to the piece in which it begins.
+      const auto pair_at = [&](size_t at) { return (std::clamp(at, first, last) - first + cost - 1) / cost; };
       network.gated->compute(compute.kernels, *network.weights, network.x, network.first_gated,
-                             pair_of(begin), pair_of(end), member);
+                             pair_at(begin), pair_at(end), member);
+      first = last;
     }
   });
 }
