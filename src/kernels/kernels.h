@@ -63,11 +63,14 @@ struct ActivationRows {
   const int32_t* sum_data = nullptr;  ///< {tokens, cols / 16}: sum of q over 16 columns each
   const float* scaled_sum_data =
       nullptr;  ///< {tokens, cols / 32}: sum of q over 32 columns, times their scale
+  const int32_t* start_data =
+      nullptr;  ///< {tokens, cols / 32, 3}: -128 times the sum over the first 16, the second, all
 
   const int8_t* q(size_t token) const { return q_data + token * cols; }
   const float* scales(size_t token) const { return scale_data + token * (cols / 32); }
   const int32_t* sums(size_t token) const { return sum_data + token * (cols / 16); }
   const float* scaled_sums(size_t token) const { return scaled_sum_data + token * (cols / 32); }
+  const int32_t* starts(size_t token) const { return start_data + token * (cols / 32) * 3; }
   /// `count` of them, from `begin` on.
   ActivationRows rows(size_t begin, size_t count) const;
 };
@@ -95,6 +98,7 @@ class Activations : public ActivationRows {
   std::vector<float> scales_;
   std::vector<int32_t> sums_;
   std::vector<float> scaled_sums_;
+  std::vector<int32_t> starts_;
 };
 
 /// One instruction set's functions. Pointers need only the alignment of what they point at;
