@@ -63,11 +63,14 @@ struct ActivationRows {
   const int32_t* sum_data = nullptr;  ///< {tokens, cols / 16}: sum of q over 16 columns each
   const float* scaled_sum_data =
       nullptr;  ///< {tokens, cols / 32}: sum of q over 32 columns, times their scale
+  const int32_t* start_data =
+      nullptr;  ///< {tokens, cols / 32, 3}: -128 times the sum over the first 16, the second, all
 
   const int8_t* q(size_t token) const { return q_data + token * cols; }
   const float* scales(size_t token) const { return scale_data + token * (cols / 32); }
   const int32_t* sums(size_t token) const { return sum_data + token * (cols / 16); }
   const float* scaled_sums(size_t token) const { return scaled_sum_data + token * (cols / 32); }
+  const int32_t* starts(size_t token) const { return start_data + token * (cols / 32) * 3; }
   /// `count` of them, from `begin` on.
   ActivationRows rows(size_t begin, size_t count) const;
 };
@@ -84,12 +87,18 @@ class Activations : public ActivationRows {
   /// that cover all tokens once.
   void point(const float* x, size_t ld, size_t tokens, size_t cols, bool quantize);
   void quantize_tokens(const struct Kernels& kernels, size_t token_begin, size_t token_end);
+  /// Of those tokens only the columns [col_begin, col_end), multiples of 32.
+  void quantize_columns(const struct Kernels& kernels, size_t token_begin, size_t token_end, size_t col_begin,
+                        size_t col_end);
+  /// Row `to` becomes the int8 form of a row of others with as many columns.
+  void copy_quantized(size_t to, const ActivationRows& from, size_t row);
 
  private:
   std::vector<int8_t> q_;
   std::vector<float> scales_;
   std::vector<int32_t> sums_;
   std::vector<float> scaled_sums_;
+  std::vector<int32_t> starts_;
 };
 
 /// One instruction set's functions. Pointers need only the alignment of what they point at;

@@ -149,7 +149,7 @@ Decoder::Decoder(const GgufFile& file, const DecoderShape& shape, const ModelOpt
     gqa_.emplace(std::get<GqaShape>(shape.attention), page, shape.rope, hidden, shape.eps, tokens,
                  team_.size());
   }
-  if (shape.dense_layers > 0) dense_.reserve(tokens, hidden, shape.dense_ff);
+  if (shape.dense_layers > 0) dense_.reserve(tokens, hidden, shape.dense_ff, team_.size());
   if (weights_->draft) joined_.resize(tokens * 2 * hidden);
   activations_.reserve(tokens, weights_->draft ? 2 * hidden : hidden);
   for (auto* buffer : {&x_, &normed_, &delta_}) buffer->resize(tokens * hidden);

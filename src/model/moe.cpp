@@ -2,7 +2,6 @@
 
 #include <algorithm>
 #include <cmath>
-#include <cstring>
 #include <limits>
 
 #include "base/error.h"
@@ -148,25 +147,26 @@ RouterParams read_router(const GgufFile& file, const std::string& architecture,
 
 MoeLayer::MoeLayer(const RouterParams& params, size_t hidden, size_t expert_ff, size_t shared_ff,
                    size_t max_tokens, int members)
-    : params_(params), hidden_(hidden), expert_ff_(expert_ff), members_(members) {
+    : params_(params), hidden_(hidden), members_(members) {
   const size_t experts = params.experts, choices = max_tokens * used();
   activations_.reserve(max_tokens, hidden);
-  if (shared_ff > 0) shared_ffn_.reserve(max_tokens, hidden, shared_ff);
+  gathered_.reserve(choices, hidden);
+  gathered_floats_ = std::make_unique_for_overwrite<float[]>(choices * hidden);
+  routed_gated_.reserve(choices, expert_ff, max_tokens, members);
+  if (shared_ff > 0) shared_gated_.reserve(max_tokens, shared_ff, max_tokens, members);
+  networks_.reserve(experts + 1);
   for (Member& member : members_) {
     member.scores.resize(experts + params.groups);
-    member.x.resize(max_tokens * hidden);
-    member.ffn.reserve(max_tokens, hidden, expert_ff);
+    member.results.resize((choices + max_tokens) * kPanelsAtOnce * kPanelRows);
   }
   logits_.resize(max_tokens * experts);
   chosen_.resize(choices);
   weights_.resize(choices);
   first_row_.resize(experts + 1);
   next_row_.resize(experts);
-  row_token_.resize(choices);
   choice_row_.resize(choices);
   distinct_.reserve(experts);
   leases_.reserve(experts);
-  rows_.resize(choices * hidden);
 }
 
 void MoeLayer::forward(const Compute& compute, ExpertStore& store, int layer, const MoeWeights& weights,
@@ -182,24 +182,13 @@ void MoeLayer::route(const Compute& compute, const MoeWeights& weights, const fl
 
 void MoeLayer::run(const Compute& compute, ExpertStore& store, int layer, const MoeWeights& weights,
                    const float* x, size_t tokens, float* y) {
-  run_experts(compute, store, layer, x, tokens);
-  const bool shared = weights.shared.gate.rows > 0;
-  if (shared) gated_ffn(compute, weights.shared, shared_ffn_, x, tokens, y);
-  const double work = static_cast<double>(tokens) * static_cast<double>(hidden_ * (used() + 2));
-  parallel(compute.team, tokens, work, [&](size_t begin, size_t end, int) {
-    for (size_t t = begin; t < end; ++t) combine(compute.kernels, t, shared, y + t * hidden_);
-  });
-}
-
-void MoeLayer::combine(const Kernels& kernels, size_t token, bool shared, float* y) {
-  // The shared experts' result waits in y; the sum grows in the row of the token's first choice.
-  const uint32_t* row = choice_row_.data() + token * used();
-  const float* weight = weights_.data() + token * used();
-  float* sum = rows_.data() + row[0] * hidden_;
-  kernels.scale(weight[0], hidden_, sum);
-  for (size_t k = 1; k < used(); ++k) kernels.axpy(weight[k], rows_.data() + row[k] * hidden_, hidden_, sum);
-  if (shared) kernels.axpy(1.0f, y, hidden_, sum);
-  std::memcpy(y, sum, hidden_ * sizeof(float));
+  if (tokens == 0) return;
+  for (int32_t expert : distinct_) leases_.push_back(store.acquire(layer, expert));
+  list_networks(weights, x, tokens);
+  gather(compute, tokens);
+  run_upper_halves(compute);
+  run_lower_halves(compute, tokens, y);
+  leases_.clear();
 }
 
 void MoeLayer::choose(const Compute& compute, const MoeWeights& weights, const float* x, size_t tokens) {
@@ -228,29 +217,107 @@ void MoeLayer::sort_by_expert(size_t tokens) {
     next_row_[e] = first_row_[e];
   }
   for (size_t c = 0; c < choices; ++c) {
-    const uint32_t row = next_row_[chosen_[c]]++;
-    row_token_[row] = static_cast<uint32_t>(c / used());
-    choice_row_[c] = row;
+    choice_row_[c] = next_row_[chosen_[c]]++;
   }
 }
 
-void MoeLayer::run_experts(const Compute& compute, ExpertStore& store, int layer, const float* x,
-                           size_t tokens) {
-  for (int32_t expert : distinct_) leases_.push_back(store.acquire(layer, expert));
-  const double work = 3.0 * static_cast<double>(tokens * used()) * static_cast<double>(hidden_ * expert_ff_);
-  parallel(compute.team, distinct_.size(), work, [&](size_t begin, size_t end, int index) {
-    Member& member = members_[index];
-    for (size_t d = begin; d < end; ++d) {
-      const size_t first = first_row_[distinct_[d]], count = first_row_[distinct_[d] + 1] - first;
-      for (size_t i = 0; i < count; ++i) {
-        std::memcpy(member.x.data() + i * hidden_, x + row_token_[first + i] * hidden_,
-                    hidden_ * sizeof(float));
-      }
-      gated_ffn_alone(compute.kernels, *leases_[d], member.ffn, member.x.data(), count,
-                      rows_.data() + first * hidden_);
+/// One after the other their gate and up products have rows in `gated`, their results in those of all.
+void MoeLayer::list_networks(const MoeWeights& weights, const float* x, size_t tokens) {
+  const size_t choices = tokens * used();
+  const GatedWeights &expert = *leases_.front(), &shared = weights.shared;
+  const bool has_shared = shared.gate.rows > 0;
+  activations_.point(x, hidden_, tokens, hidden_,
+                     needs_quantized(expert) || (has_shared && needs_quantized(shared)));
+  gathered_.point(gathered_floats_.get(), hidden_, choices, hidden_, needs_quantized(expert));
+  routed_gated_.start(expert, choices);
+  networks_.clear();
+  for (size_t d = 0; d < distinct_.size(); ++d) {
+    const size_t first = first_row_[distinct_[d]];
+    networks_.push_back(
+        {&*leases_[d], gathered_.rows(first, tokens_of(distinct_[d])), &routed_gated_, first, first});
+  }
+  if (!has_shared) return;
+  shared_gated_.start(shared, tokens);
+  networks_.push_back({&shared, activations_, &shared_gated_, 0, choices});
+}
+
+/// Each token is quantized once; its experts get copies, so that their tokens stand together.
+void MoeLayer::gather(const Compute& compute, size_t tokens) {
+  const GatedWeights& expert = *networks_.front().weights;
+  const bool floats = !needs_quantized(expert.gate) || !needs_quantized(expert.up);
+  const double work = static_cast<double>(tokens) * static_cast<double>(hidden_ * (used() + 8));
+  parallel(compute.team, tokens, work, [&](size_t begin, size_t end, int) {
+    if (activations_.quantized) activations_.quantize_tokens(compute.kernels, begin, end);
+    for (size_t c = begin * used(); c < end * used(); ++c) {
+      const size_t token = c / used(), row = choice_row_[c];
+      if (gathered_.quantized) gathered_.copy_quantized(row, activations_, token);
+      if (floats) std::copy_n(activations_.x + token * hidden_, hidden_, &gathered_floats_[row * hidden_]);
     }
   });
-  leases_.clear();
+}
+
+/// The networks' pairs of panels stand in one row, which is cut by what they cost: the tokens, and as many
+/// more for reading and unpacking as about eight.
+void MoeLayer::run_upper_halves(const Compute& compute) {
+  const auto cost_of = [](const Network& network) { return network.x.tokens + 8; };
+  size_t all = 0;
+  double work = 0;
+  for (const Network& network : networks_) {
+    all += GatedRows::pairs(*network.weights) * cost_of(network);
+    work += 2.0 * static_cast<double>(network.x.tokens * network.weights->gate.rows) *
+            static_cast<double>(hidden_);
+  }
+  parallel(compute.team, all, work, [&](size_t begin, size_t end, int member) {
+    size_t first = 0;
+    for (const Network& network : networks_) {
+      const size_t cost = cost_of(network), last = first + GatedRows::pairs(*network.weights) * cost;
+      // A pair belongs to the piece in which it begins.
+      const auto pair_at = [&](size_t at) { return (std::clamp(at, first, last) - first + cost - 1) / cost; };
+      network.gated->compute(compute.kernels, *network.weights, network.x, network.first_gated,
+                             pair_at(begin), pair_at(end), member);
+      first = last;
+    }
+  });
+}
+
+/// Some panels' rows of all networks' results, which are combined while they are in the cache.
+void MoeLayer::run_lower_halves(const Compute& compute, size_t tokens, float* y) {
+  double work = 0;
+  for (const Network& network : networks_) {
+    work += static_cast<double>(network.x.tokens * network.weights->down.cols) * static_cast<double>(hidden_);
+  }
+  const size_t panels = networks_.front().weights->down.panels();
+  parallel(compute.team, panels, work, [&](size_t begin, size_t end, int member) {
+    for (size_t panel = begin; panel < end; panel += kPanelsAtOnce) {
+      const size_t panel_end = std::min(end, panel + kPanelsAtOnce);
+      lower_panels(compute.kernels, panel, panel_end, members_[member].results.data(), tokens, y);
+    }
+  });
+}
+
+void MoeLayer::lower_panels(const Kernels& kernels, size_t begin, size_t end, float* results, size_t tokens,
+                            float* y) const {
+  const size_t col = begin * kPanelRows, cols = std::min(hidden_, end * kPanelRows) - col;
+  for (const Network& network : networks_) {
+    const GatedWeights& weights = *network.weights;
+    const PackedMatrix down = panels_of(weights.down, begin, end);
+    project_panels(kernels,
+                   {&down, results + network.first_result * cols, cols,
+                    weights.down_bias ? weights.down_bias + col : nullptr},
+                   network.gated->rows().rows(network.first_gated, network.x.tokens), 0, end - begin);
+  }
+  // A token's sum grows in the row of its first choice.
+  const float* shared = results + tokens * used() * cols;
+  const bool has_shared = networks_.size() > distinct_.size();
+  for (size_t t = 0; t < tokens; ++t) {
+    const uint32_t* row = choice_row_.data() + t * used();
+    const float* weight = weights_.data() + t * used();
+    float* sum = results + row[0] * cols;
+    kernels.scale(weight[0], cols, sum);
+    for (size_t k = 1; k < used(); ++k) kernels.axpy(weight[k], results + row[k] * cols, cols, sum);
+    if (has_shared) kernels.axpy(1.0f, shared + t * cols, cols, sum);
+    std::copy_n(sum, cols, y + t * hidden_ + col);
+  }
 }
 
 }  // namespace tern

@@ -3,6 +3,7 @@
 
 #include <cstddef>
 #include <cstdint>
+#include <memory>
 #include <span>
 #include <string>
 #include <vector>
@@ -81,31 +82,43 @@ class MoeLayer {
 
  private:
   struct Member {
-    std::vector<float> scores;  ///< scratch of choose_experts
-    std::vector<float> x;       ///< the rows gathered for one expert
-    GatedScratch ffn;
+    std::vector<float> scores;   ///< scratch of choose_experts
+    std::vector<float> results;  ///< {networks' rows, rows of kPanelsAtOnce panels}
+  };
+  /// An expert or the shared ones, with the tokens that chose it.
+  struct Network {
+    const GatedWeights* weights;
+    ActivationRows x;
+    GatedRows* gated;
+    size_t first_gated;   ///< its first row there
+    size_t first_result;  ///< and among all networks' results
   };
   size_t used() const { return static_cast<size_t>(params_.used); }
   void choose(const Compute& compute, const MoeWeights& weights, const float* x, size_t tokens);
   void sort_by_expert(size_t tokens);
-  void run_experts(const Compute& compute, ExpertStore& store, int layer, const float* x, size_t tokens);
-  void combine(const Kernels& kernels, size_t token, bool shared, float* y);
+  void list_networks(const MoeWeights& weights, const float* x, size_t tokens);
+  void gather(const Compute& compute, size_t tokens);
+  void run_upper_halves(const Compute& compute);
+  void run_lower_halves(const Compute& compute, size_t tokens, float* y);
+  void lower_panels(const Kernels& kernels, size_t begin, size_t end, float* results, size_t tokens,
+                    float* y) const;
 
   RouterParams params_;
-  size_t hidden_, expert_ff_;
-  Activations activations_;
-  GatedScratch shared_ffn_;
+  size_t hidden_;
+  Activations activations_;                   ///< of all tokens
+  Activations gathered_;                      ///< {tokens * used}: in the sorted order
+  std::unique_ptr<float[]> gathered_floats_;  ///< the same, for experts of floats; untouched by others
+  GatedRows routed_gated_, shared_gated_;
+  std::vector<Network> networks_;  ///< of distinct_, then the shared one
   std::vector<Member> members_;
   std::vector<float> logits_;         ///< {tokens, experts}
   std::vector<int32_t> chosen_;       ///< {tokens, used}
   std::vector<float> weights_;        ///< {tokens, used}
   std::vector<uint32_t> first_row_;   ///< {experts + 1}: an expert's rows in the sorted order
   std::vector<uint32_t> next_row_;    ///< {experts}, while sorting
-  std::vector<uint32_t> row_token_;   ///< {tokens * used}: whose row it is
   std::vector<uint32_t> choice_row_;  ///< {tokens, used}: where a token's choice went
   std::vector<int32_t> distinct_;     ///< experts with at least one row, ascending
   std::vector<ExpertLease> leases_;   ///< of distinct_
-  std::vector<float> rows_;           ///< {tokens * used, hidden}: results in the sorted order
 };
 
 }  // namespace tern

@@ -187,6 +187,45 @@ TEST(Activations, TokensMayBeQuantisedApart) {
     EXPECT_TRUE(std::equal(whole.q(t), whole.q(t) + 96, apart.q(t)));
     EXPECT_TRUE(std::equal(whole.scales(t), whole.scales(t) + 3, apart.scales(t)));
     EXPECT_TRUE(std::equal(whole.sums(t), whole.sums(t) + 6, apart.sums(t)));
+    EXPECT_TRUE(std::equal(whole.starts(t), whole.starts(t) + 9, apart.starts(t)));
+  }
+}
+
+// Rows of `a` (3 parts) from `first` on are the rows `from` of b.
+void expect_rows(const ActivationRows& a, size_t first, const ActivationRows& b, std::vector<size_t> from) {
+  for (size_t i = 0; i < from.size(); ++i) {
+    const size_t t = first + i;
+    EXPECT_TRUE(std::equal(a.q(t), a.q(t) + 96, b.q(from[i])));
+    EXPECT_TRUE(std::equal(a.scales(t), a.scales(t) + 3, b.scales(from[i])));
+    EXPECT_TRUE(std::equal(a.sums(t), a.sums(t) + 6, b.sums(from[i])));
+    EXPECT_TRUE(std::equal(a.scaled_sums(t), a.scaled_sums(t) + 3, b.scaled_sums(from[i])));
+    EXPECT_TRUE(std::equal(a.starts(t), a.starts(t) + 9, b.starts(from[i])));
+  }
+}
+
+TEST(Activations, ColumnsMayBeQuantisedApartAndRowsCopied) {
+  const Kernels& k = kernels(detect_isa());
+  Rng rng(6);
+  const std::vector<float> x = random_floats(rng, 5 * 100);
+  Activations whole, apart, copies;
+  for (Activations* a : {&whole, &apart, &copies}) {
+    a->reserve(5, 96);
+    a->point(x.data(), 100, 5, 96, true);
+  }
+  whole.quantize_tokens(k, 0, 5);
+  apart.quantize_columns(k, 0, 5, 64, 96);
+  apart.quantize_columns(k, 2, 5, 0, 64);
+  apart.quantize_columns(k, 0, 2, 0, 64);
+  expect_rows(apart, 0, whole, {0, 1, 2, 3, 4});
+  copies.copy_quantized(1, whole, 4);
+  copies.copy_quantized(2, whole, 0);
+  expect_rows(copies, 1, whole, {4, 0});
+  expect_rows(whole.rows(2, 3), 0, whole, {2, 3, 4});
+  for (size_t part = 0; part < 3; ++part) {
+    const int32_t *sum = whole.sums(3) + 2 * part, *start = whole.starts(3) + 3 * part;
+    EXPECT_EQ(start[0], -128 * sum[0]);
+    EXPECT_EQ(start[1], -128 * sum[1]);
+    EXPECT_EQ(start[2], -128 * (sum[0] + sum[1]));
   }
 }
 

@@ -1,12 +1,16 @@
 // The gate's rules, one by one, and the experts' store.
 #include "model/moe.h"
 
+#include <fmt/format.h>
 #include <gtest/gtest.h>
 
 #include <algorithm>
 #include <cmath>
 #include <limits>
+#include <tuple>
+#include <utility>
 
+#include "base/rng.h"
 #include "tests/model/tiny_file.h"
 
 namespace tern {
@@ -160,6 +164,113 @@ TEST(ExpertStore, LeasesTheExpertThatWasAskedFor) {
       EXPECT_EQ(column[r], down[(e * config.hidden + r) * config.expert_ff]);
   }
 }
+
+std::vector<float> random_floats(Rng& rng, size_t n) {
+  std::vector<float> values(n);
+  for (float& value : values) value = static_cast<float>(rng.uniform() * 2 - 1);
+  return values;
+}
+
+// One layer of a tiny file, loaded, whose type of weights is `type` (with biases, gpt-oss's gating).
+struct TinyLayer {
+  TinyLayer(const TinyConfig& config, DType type, bool gpt_oss) : team(3) {
+    TinyFile tiny = tiny_file(config);
+    convert(tiny, [&](size_t) { return type; });
+    if (gpt_oss) {
+      Rng rng(7);
+      for (const auto& [name, rows] :
+           {std::pair{"gate", config.expert_ff}, {"up", config.expert_ff}, {"down", config.hidden}}) {
+        tiny.tensors.push_back({.name = fmt::format("blk.1.ffn_{}_exps.bias", name),
+                                .dims = {rows, config.experts},
+                                .values = random_floats(rng, rows * config.experts)});
+      }
+    }
+    const std::vector<std::byte> bytes = tiny.bytes();
+    const GgufFile file = GgufFile::parse(bytes, "tiny");
+    TensorReader reader(file, memory, team);
+    const auto gating = gpt_oss ? Gating::clamped_silu : Gating::silu;
+    store.add_layer(reader, 1, {config.hidden, config.expert_ff, config.experts, gpt_oss, gating});
+    weights.gate = reader.matrix("blk.1.ffn_gate_inp.weight", config.hidden, config.experts);
+    const uint32_t ff = config.expert_ff * config.shared;
+    if (ff == 0) return;
+    weights.shared.gate = reader.matrix("blk.1.ffn_gate_shexp.weight", config.hidden, ff);
+    weights.shared.up = reader.matrix("blk.1.ffn_up_shexp.weight", config.hidden, ff);
+    weights.shared.down = reader.matrix("blk.1.ffn_down_shexp.weight", ff, config.hidden);
+  }
+
+  ThreadTeam team;
+  WeightMemory memory;
+  ExpertStore store;
+  MoeWeights weights;
+};
+
+std::vector<float> times(const Kernels& kernels, const PackedMatrix& w, const float* bias,
+                         const std::vector<float>& x) {
+  Activations activations;
+  activations.reserve(1, w.cols);
+  activations.set(kernels, x.data(), w.cols, 1, w.cols, needs_quantized(w));
+  std::vector<float> y(w.rows);
+  kernels.matmul(w, activations, y.data(), w.rows, 0, w.panels(), false);
+  for (size_t r = 0; bias && r < w.rows; ++r) y[r] += bias[r];
+  return y;
+}
+
+std::vector<float> network_alone(const Kernels& kernels, const GatedWeights& w, const std::vector<float>& x) {
+  std::vector<float> gate = times(kernels, w.gate, w.gate_bias, x);
+  std::vector<float> up = times(kernels, w.up, w.up_bias, x);
+  for (size_t i = 0; w.gating == Gating::clamped_silu && i < gate.size(); ++i) {
+    gate[i] = 1.702f * std::min(gate[i], 7.0f);
+    up[i] = (std::clamp(up[i], -7.0f, 7.0f) + 1.0f) / 1.702f;
+  }
+  kernels.silu_mul(gate.data(), up.data(), gate.size(), gate.data());
+  return times(kernels, w.down, w.down_bias, gate);
+}
+
+class MoeLayerOf : public testing::TestWithParam<std::tuple<DType, bool>> {};
+
+TEST_P(MoeLayerOf, AddsEachTokensExpertsAloneInTheOrderOfItsChoiceTheSharedOneLast) {
+  const auto [type, gpt_oss] = GetParam();
+  TinyConfig config;
+  config.hidden = 288;     // panels in three goes, the last of two
+  config.expert_ff = 160;  // five pairs of panels
+  config.shared = gpt_oss ? 0 : 2;
+  TinyLayer layer(config, type, gpt_oss);
+  const RouterParams params{.experts = 8, .used = 3, .score = kSigmoid, .scale = 1.5f};
+  const Kernels& table = kernels(detect_isa());
+  const Compute compute = {table, layer.team};
+  MoeLayer moe(params, config.hidden, config.expert_ff, size_t(config.expert_ff) * config.shared, 40,
+               layer.team.size());
+  Rng rng(5);
+  for (const size_t tokens : {40, 1, 0, 7}) {
+    const std::vector<float> x = random_floats(rng, tokens * config.hidden);
+    std::vector<float> y(tokens * config.hidden, kNan);
+    moe.forward(compute, layer.store, 1, layer.weights, x.data(), tokens, y.data());
+    EXPECT_EQ(layer.store.leased(), 0);
+    for (size_t t = 0; t < tokens; ++t) {
+      const auto row = x.begin() + static_cast<ptrdiff_t>(t * config.hidden);
+      const std::vector<float> token(row, row + config.hidden);
+      std::vector<float> sum(config.hidden);
+      for (int k = 0; k < params.used; ++k) {
+        const ExpertLease expert = layer.store.acquire(1, moe.chosen(t)[k]);
+        const std::vector<float> result = network_alone(table, *expert, token);
+        table.axpy(moe.weights(t)[k], result.data(), config.hidden, sum.data());
+      }
+      if (config.shared > 0) {
+        table.axpy(1.0f, network_alone(table, layer.weights.shared, token).data(), config.hidden, sum.data());
+      }
+      for (size_t c = 0; c < config.hidden; ++c)
+        ASSERT_EQ(y[t * config.hidden + c], sum[c]) << "token " << t << " of " << tokens << ", column " << c;
+    }
+  }
+}
+
+INSTANTIATE_TEST_SUITE_P(Types, MoeLayerOf,
+                         testing::Combine(testing::Values(DType::f32, DType::f16, DType::q8_0, DType::q4_0),
+                                          testing::Bool()),
+                         [](const auto& test) {
+                           return fmt::format("{}{}", traits(std::get<0>(test.param)).name,
+                                              std::get<1>(test.param) ? "_gpt_oss" : "");
+                         });
 
 }  // namespace
 }  // namespace tern

@@ -193,6 +193,9 @@ inline Ints shift_left(Ints v) {
 inline Ints and_bytes(Ints v, uint8_t mask) {
   return {_mm512_and_si512(v.v, _mm512_set1_epi8(static_cast<char>(mask)))};
 }
+inline Ints add_bytes(Ints v, uint8_t to_each) {
+  return {_mm512_add_epi8(v.v, _mm512_set1_epi8(static_cast<char>(to_each)))};
+}
 /// table[v] for bytes 0 to 15.
 inline Ints lookup(Ints v, const int8_t (&table)[16]) {
   const __m128i lane = _mm_loadu_si128(reinterpret_cast<const __m128i*>(table));

@@ -12,6 +12,7 @@ struct Int8Rows {
   const float* scales;
   const int32_t* sums;
   const float* scaled_sums;
+  const int32_t* starts;
   size_t ld;
 
   const int8_t* group(size_t t, size_t part, size_t g) const {
@@ -25,14 +26,28 @@ struct Int8Rows {
     const int32_t* halves = sums + t * (ld / layout::half_part) + 2 * part;
     return Subs == 2 ? halves[Sub] : halves[0] + halves[1];
   }
+  // -128 times the same.
+  template <size_t Subs, size_t Sub>
+  int32_t start(size_t t, size_t part) const {
+    return starts[3 * (t * (ld / layout::part_cols) + part) + (Subs == 2 ? Sub : 2)];
+  }
 };
 
 // The rows from token t on, from a part on.
 TERN_INLINE Int8Rows int8_rows(const ActivationRows& x, size_t t, size_t part) {
   const size_t first = t * (x.cols / layout::part_cols) + part;
-  return {x.q_data + first * layout::part_cols, x.scale_data + first, x.sum_data + 2 * first,
-          x.scaled_sum_data + first, x.cols};
+  return {x.q_data + first * layout::part_cols,
+          x.scale_data + first,
+          x.sum_data + 2 * first,
+          x.scaled_sum_data + first,
+          x.start_data + 3 * first,
+          x.cols};
 }
+
+// Sums that start at -128 times those of the activations: of signed codes where products want unsigned ones,
+// and of all panels without an offset that are unpacked for them.
+template <typename Format>
+constexpr bool zero_is_128 = Format::is_signed ? signed_zero == 128 : Format::zero_is_128;
 
 template <typename Format>
 constexpr size_t groups_at_once = groups_in_words(Format::is_signed ? 128 : Format::most);
@@ -76,9 +91,13 @@ TERN_INLINE void add_sub_block(const Format* w, const Int8Rows& x, size_t part, 
   Ints dots[T][P];
   for (size_t t = 0; t < T; ++t) {
     // Where there is an offset it holds the zero, too.
-    const int32_t sum = Format::has_offset ? 0 : x.template sum<Format::subs, Sub>(t, part);
-    for (size_t p = 0; p < P; ++p) {
-      dots[t][p] = broadcast_int(-(Format::is_signed ? signed_zero : w[p].zero) * sum);
+    if constexpr (zero_is_128<Format>) {
+      const Ints start = broadcast_int(x.template start<Format::subs, Sub>(t, part));
+      for (size_t p = 0; p < P; ++p) dots[t][p] = start;
+    } else {
+      const int32_t sum =
+          Format::has_offset || Format::is_signed ? 0 : x.template sum<Format::subs, Sub>(t, part);
+      for (size_t p = 0; p < P; ++p) dots[t][p] = broadcast_int(-w[p].zero * sum);
     }
   }
   add_dots<Sub * groups, (Sub + 1) * groups>(w, x, part, dots);
@@ -140,8 +159,9 @@ struct BlockPanels {
 // What many tokens use of a format: its panels unpacked, or as they lie where a quant is a byte there.
 template <typename Format>
 struct Unpacking {
-  using Panel = UnpackedPanel<Format::is_signed, Format::subs, Format::has_offset,
-                              unpacked_most(Format::is_signed ? 128 : Format::most)>;
+  static constexpr bool to_128 = signed_zero == 128 && !Format::has_offset;
+  using Panel = UnpackedPanel<Format::is_signed && !to_128, Format::subs, Format::has_offset,
+                              unpacked_most(Format::is_signed ? 128 : Format::most), to_128>;
   struct alignas(64) Buffer {
     std::byte quants[piece_parts * Panel::part_bytes];
     float factors[piece_parts * Panel::part_factors];
@@ -150,7 +170,9 @@ struct Unpacking {
   template <size_t G = 0>
   static TERN_INLINE void unpack_codes(const Format& from, size_t part, std::byte* to) {
     if constexpr (G < layout::part_groups) {
-      store_ints(to + G * layout::group_bytes, from.template codes<G>(part));
+      Ints codes = from.template codes<G>(part);
+      if constexpr (to_128) codes = add_bytes(codes, 128 - Format::zero);
+      store_ints(to + G * layout::group_bytes, codes);
       unpack_codes<G + 1>(from, part, to);
     }
   }

@@ -35,6 +35,7 @@ struct BlockPanel {
   static constexpr size_t subs = 1;
   static constexpr int most = (1 << (L.low_bits + L.high_bits)) - 1;
   static constexpr int zero = 0;
+  static constexpr bool zero_is_128 = false;
 
   const std::byte* quants;
   const std::byte* records;
@@ -189,12 +190,13 @@ struct PanelIQ4_XS : BlockPanel<layout::iq4_xs> {
 };
 
 // A piece of a panel as it is used for many tokens: a byte a quant, floats for scales and offsets.
-template <bool Signed, size_t Subs, bool HasOffset, int Most>
+template <bool Signed, size_t Subs, bool HasOffset, int Most, bool ZeroIs128>
 struct UnpackedPanel {
   static constexpr bool is_signed = Signed;
   static constexpr bool has_offset = HasOffset;
   static constexpr size_t subs = Subs;
   static constexpr int most = Most;
+  static constexpr bool zero_is_128 = ZeroIs128;
 
   const std::byte* quants;  // [part][8 groups][16 rows][4]
   const float* factors;     // [part][scale, offset if any][sub][16 rows]
