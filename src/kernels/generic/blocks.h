@@ -136,6 +136,26 @@ TERN_INLINE void block_tile_of(const Format* w, const Int8Rows& x, size_t tokens
   if constexpr (T > 1) block_tile_of<Format, P, T - 1>(w, x, tokens, parts, y);
 }
 
+// The quants of a piece of some panels, fetched into the second-level cache, a few lines after each tile of
+// the group before: a core alone waits long for memory, and what it fetches beside its products costs
+// nothing.
+struct Fetching {
+  const std::byte* at;
+  size_t panel_bytes, piece_bytes, lines_a_tile, panels;
+  size_t done = 0;  // bytes of the panel at `at`
+
+  TERN_INLINE void tile_done() {
+    for (size_t line = 0; line < lines_a_tile && panels > 0; ++line) {
+      __builtin_prefetch(at + done, 0, 2);
+      done += 64;
+      if (done < piece_bytes) continue;
+      done = 0;
+      at += panel_bytes;
+      --panels;
+    }
+  }
+};
+
 template <typename Format>
 struct BlockPanels {
   const std::byte* data;
@@ -150,6 +170,18 @@ struct BlockPanels {
     result.records = start + cols / layout::part_cols * Format::part_bytes;
     result.records = result.record(part);
     return result;
+  }
+  // What a call for panels [begin, end) unpacks next, at `panel` of the pieces at `part`; none at its end.
+  TERN_INLINE Fetching next_group(size_t panel, size_t part, size_t begin, size_t end) const {
+    const size_t all_parts = cols / layout::part_cols;
+    if (panel == end) {
+      panel = begin;
+      part += piece_parts;
+    }
+    if (part >= all_parts) return {data, panel_bytes, 0, 0, 0};
+    const size_t parts = smaller(piece_parts, all_parts - part);
+    return {data + panel * panel_bytes + part * Format::part_bytes, panel_bytes, parts * Format::part_bytes,
+            0, smaller(group_panels, end - panel)};
   }
   TERN_INLINE Output output(size_t panel, size_t panels, float* y, size_t ldy, bool accumulate) const {
     return {y + panel * 16, ldy, smaller(16, rows - (panel + panels - 1) * 16), accumulate};
@@ -203,7 +235,9 @@ struct Unpacking<PanelQ8_0> {
 // cache while the group's panels stream past it from the second.
 template <typename Panel>
 TERN_INLINE void multiply_block_group(const Panel* columns, const ActivationRows& x, size_t panels,
-                                      size_t part, size_t parts, const Output& y) {
+                                      size_t part, size_t parts, const Output& y, Fetching next) {
+  const size_t tiles = (x.tokens + q8_tokens - 1) / q8_tokens * ((panels + q8_panels - 1) / q8_panels);
+  next.lines_a_tile = (next.panels * (next.piece_bytes / 64) + tiles - 1) / tiles;
   for (size_t t = 0, count = 0; t < x.tokens; t += count) {
     count = next_part(x.tokens - t, q8_tokens);
     const Int8Rows rows = int8_rows(x, t, part);
@@ -213,8 +247,12 @@ TERN_INLINE void multiply_block_group(const Panel* columns, const ActivationRows
     size_t p = 0;
     for (; p + q8_panels <= panels; p += q8_panels) {
       block_tile_of<Panel, q8_panels, q8_tokens>(columns + p, rows, count, parts, output(p, q8_panels));
+      next.tile_done();
     }
-    for (; p < panels; ++p) block_tile_of<Panel, 1, q8_tokens>(columns + p, rows, count, parts, output(p, 1));
+    for (; p < panels; ++p) {
+      block_tile_of<Panel, 1, q8_tokens>(columns + p, rows, count, parts, output(p, 1));
+      next.tile_done();
+    }
   }
 }
 
@@ -234,7 +272,8 @@ TERN_NOINLINE void multiply_blocks_in_pieces(const BlockPanels<Format>& w, const
       for (size_t p = 0; p < panels; ++p)
         columns[p] = Pieces::unpacked(w.at(panel + p, part), parts, buffers[p]);
       multiply_block_group(columns, x, panels, part, parts,
-                           w.output(panel, panels, y, ldy, accumulate || part > 0));
+                           w.output(panel, panels, y, ldy, accumulate || part > 0),
+                           w.next_group(panel + panels, part, panel_begin, panel_end));
     }
     part += parts;
   } while (part < all_parts);
