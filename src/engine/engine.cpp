@@ -65,6 +65,7 @@ ModelOptions model_options(const EngineOptions& options) {
   model.isa = options.isa;
   model.threads = threads_of(options);
   model.pack = options.pack;
+  model.progress = options.progress;
   model.max_batch = std::max({options.parallel, options.prompt_piece, options.prompt_pass});
   return model;
 }

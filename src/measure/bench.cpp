@@ -87,6 +87,7 @@ class Bench {
     model.isa = options.isa;
     model.threads = options.threads;
     model.pack = options.pack;
+    model.progress = options.load_progress;
     model.max_batch = std::max(options.piece, options.streams);
     return load_model(file, model);
   }

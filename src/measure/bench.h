@@ -21,7 +21,8 @@ struct BenchOptions {
   int piece = EngineOptions{}.prompt_pass;  ///< tokens of a prompt in one pass at most
   int threads = 1;
   Isa isa = detect_isa();
-  PackOptions pack;  ///< where packed weights are kept
+  PackOptions pack;                                                   ///< where packed weights are kept
+  std::function<void(uint64_t done, uint64_t wanted)> load_progress;  ///< see ModelOptions
 };
 
 /// What the machine can at most, measured in the same run; see measure/machine.h.
