@@ -27,6 +27,7 @@ const BenchOptions& settle(BenchArguments& arguments) {
   if (!arguments.model.isa.empty()) options.isa = parse_isa(arguments.model.isa);
   options.threads = arguments.model.threads > 0 ? arguments.model.threads : usable_cores();
   options.pack = arguments.model.pack();
+  options.load_progress = load_bar();
   return options;
 }
 
