@@ -28,6 +28,7 @@ const BenchOptions& settle(BenchArguments& arguments) {
   options.threads = arguments.model.threads > 0 ? arguments.model.threads : usable_cores();
   options.cache_type = arguments.model.cache();
   options.pack = arguments.model.pack();
+  options.load_progress = load_bar();
   return options;
 }
 

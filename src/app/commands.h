@@ -4,6 +4,7 @@
 
 #include <CLI/CLI.hpp>
 
+#include <functional>
 #include <string>
 
 #include "base/error.h"
@@ -20,6 +21,7 @@ void add_convert(CLI::App& app);
 void add_quantize(CLI::App& app);
 void add_eval(CLI::App& app);
 void add_bench(CLI::App& app);
+void add_pack(CLI::App& app);
 void add_load(CLI::App& app);
 void add_train(CLI::App& app);
 void add_keys(CLI::App& app);
@@ -47,6 +49,12 @@ struct ModelArguments {
   /// The name to show: the file's without folder and ending, or "tern-search".
   std::string name() const;
 };
+
+/// A bar on standard error for work on so many bytes or more; empty where that is no terminal.
+std::function<void(uint64_t done, uint64_t wanted)> progress_bar(const std::string& label,
+                                                                 uint64_t least_bytes);
+/// The one of all commands that load a model: small ones are there in no time.
+std::function<void(uint64_t done, uint64_t wanted)> load_bar();
 
 /// The model inside the program.
 GgufFile embedded_model();

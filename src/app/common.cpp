@@ -5,12 +5,15 @@
 #include <cstdio>
 #include <cstdlib>
 #include <filesystem>
+#include <memory>
+#include <optional>
 
 #include <fmt/format.h>
 
 #include "app/commands.h"
 #include "base/checked.h"
 #include "base/error.h"
+#include "base/progress.h"
 #include "model/hf_folder.h"
 
 extern "C" {
@@ -53,6 +56,7 @@ void ModelArguments::apply(EngineOptions& options) const {
   options.threads = threads;
   options.cache_type = cache();
   options.pack = pack();
+  options.progress = load_bar();
 }
 
 CacheType ModelArguments::cache() const {
@@ -62,10 +66,27 @@ CacheType ModelArguments::cache() const {
 PackOptions ModelArguments::pack() const {
   PackOptions options;
   if (no_pack || path.empty() || is_hf_folder(path)) return options;
-  static constexpr const char* kEnding = ".pack";
-  options.path = ::access((path + kEnding).c_str(), R_OK) == 0 ? path + kEnding : beside(kEnding);
+  options.path = beside(".pack");
+  if (const std::string there = path + ".pack"; there != options.path) options.read_only = there;
   options.warn = [](const std::string& what) { fmt::print(stderr, "tern: warning: {}\n", what); };
   return options;
+}
+
+std::function<void(uint64_t, uint64_t)> progress_bar(const std::string& label, uint64_t least_bytes) {
+  if (!::isatty(STDERR_FILENO)) return {};
+  return [label, least_bytes, bar = std::make_shared<std::optional<Progress>>()](uint64_t done,
+                                                                                 uint64_t wanted) {
+    if (wanted < least_bytes) return;
+    if (!*bar) bar->emplace(label);
+    (*bar)->update(static_cast<double>(done) / static_cast<double>(wanted),
+                   fmt::format("{:.1f} of {:.1f} GB", static_cast<double>(done) / 1e9,
+                               static_cast<double>(wanted) / 1e9));
+    if (done == wanted) bar->reset();
+  };
+}
+
+std::function<void(uint64_t, uint64_t)> load_bar() {
+  return progress_bar("load", 1'000'000'000);
 }
 
 std::string ModelArguments::name() const {

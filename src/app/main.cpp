@@ -31,6 +31,7 @@ constexpr const char* kFooter = R"(Examples:
   tern tokenize -m model.gguf <text            the ids of a text
   tern eval search --n 500                     how well the embedded model answers, beside a baseline
   tern bench -m model.gguf                     how fast a model runs here, beside the machine's limits
+  tern pack model.gguf                         its packed file, so that starts are short
   tern load http://127.0.0.1:8080 --rate 50    latencies of a server under load
   tern train search --config configs/search.toml --out runs/search
 
@@ -52,6 +53,7 @@ int main(int argc, char** argv) {
   app::add_quantize(app);
   app::add_eval(app);
   app::add_bench(app);
+  app::add_pack(app);
   app::add_load(app);
   app::add_train(app);
   app::add_keys(app);

@@ -68,6 +68,25 @@ void AtomicFile::write(std::string_view text) {
   write(std::as_bytes(std::span(text)));
 }
 
+void AtomicFile::sync_ahead() {
+  if (std::fflush(file_) != 0) fail(ErrorKind::io, "{}: cannot write: {}", path_, std::strerror(errno));
+  const auto range = [&](size_t begin, size_t end, unsigned flags) {
+    if (::sync_file_range(::fileno(file_), static_cast<off_t>(begin), static_cast<off_t>(end - begin),
+                          flags) == 0)
+      return;
+    // An error of the disk is told once, here. What a file system can't do is left to commit().
+    if (errno != ENOSYS && errno != EINVAL && errno != ESPIPE)
+      fail(ErrorKind::io, "{}: cannot write: {}", path_, std::strerror(errno));
+  };
+  if (written_ > syncing_) range(syncing_, written_, SYNC_FILE_RANGE_WRITE);
+  if (syncing_ > synced_) {
+    range(synced_, syncing_,
+          SYNC_FILE_RANGE_WAIT_BEFORE | SYNC_FILE_RANGE_WRITE | SYNC_FILE_RANGE_WAIT_AFTER);
+  }
+  synced_ = syncing_;
+  syncing_ = written_;
+}
+
 void AtomicFile::commit() {
   const bool ready = std::fflush(file_) == 0 && ::fsync(::fileno(file_)) == 0 && give_name();
   int error = ready ? 0 : errno;

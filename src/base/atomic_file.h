@@ -24,6 +24,9 @@ class AtomicFile {
   void write(std::span<const std::byte> bytes);
   void write(std::string_view text);
   size_t written() const { return written_; }
+  /// Has the disk write what was written since the last call, and waits until it has written what was before
+  /// that. Of a large file that calls this now and then, commit() has little left to wait for.
+  void sync_ahead();
   void commit();
 
  private:
@@ -34,6 +37,7 @@ class AtomicFile {
   bool nameless_ = false;
   std::FILE* file_ = nullptr;
   size_t written_ = 0;
+  size_t syncing_ = 0, synced_ = 0;  ///< up to where the disk was asked to write, and where it has written
 };
 
 /// The whole text file; throws Error{io}, or Error{limit} over `most` bytes.

@@ -27,9 +27,12 @@ MappedFile::MappedFile(const std::string& path) : path_(path) {
   if (size_ > 0) {
     void* mapped = ::mmap(nullptr, size_, PROT_READ, MAP_PRIVATE, fd, 0);
     const int error = errno;
-    ::close(fd);
-    if (mapped == MAP_FAILED) fail(ErrorKind::io, "{}: cannot map: {}", path, std::strerror(error));
+    if (mapped == MAP_FAILED) {
+      ::close(fd);
+      fail(ErrorKind::io, "{}: cannot map: {}", path, std::strerror(error));
+    }
     data_ = static_cast<const std::byte*>(mapped);
+    descriptor_ = fd;
   } else {
     ::close(fd);
   }
@@ -39,18 +42,21 @@ MappedFile::MappedFile(MappedFile&& other) noexcept
     : path_(std::move(other.path_)),
       data_(std::exchange(other.data_, nullptr)),
       size_(std::exchange(other.size_, 0)),
-      modified_ns_(other.modified_ns_) {}
+      modified_ns_(other.modified_ns_),
+      descriptor_(std::exchange(other.descriptor_, -1)) {}
 
 MappedFile& MappedFile::operator=(MappedFile&& other) noexcept {
   std::swap(path_, other.path_);
   std::swap(data_, other.data_);
   std::swap(size_, other.size_);
   std::swap(modified_ns_, other.modified_ns_);
+  std::swap(descriptor_, other.descriptor_);
   return *this;
 }
 
 MappedFile::~MappedFile() {
   if (data_) ::munmap(const_cast<std::byte*>(data_), size_);
+  if (descriptor_ >= 0) ::close(descriptor_);
 }
 
 void MappedFile::release(size_t offset, size_t size) const {

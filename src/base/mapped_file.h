@@ -20,6 +20,8 @@ class MappedFile {
   const std::string& path() const { return path_; }
   /// When its content changed last before it was mapped: nanoseconds since 1970.
   int64_t modified_ns() const { return modified_ns_; }
+  /// Open for reading as long as the object lives; -1 for an empty file.
+  int descriptor() const { return descriptor_; }
   /// Tells the kernel that the pages covering [offset, offset + size) will not be read again soon.
   void release(size_t offset, size_t size) const;
 
@@ -28,6 +30,7 @@ class MappedFile {
   const std::byte* data_ = nullptr;
   size_t size_ = 0;
   int64_t modified_ns_ = 0;
+  int descriptor_ = -1;
 };
 
 }  // namespace tern

@@ -29,6 +29,12 @@ inline constexpr size_t kHugePage = size_t{2} << 20;
 /// happens.
 void prefer_huge_pages(void* begin, size_t bytes);
 
+/// The same, but first a few of the huge pages are touched, and where one takes this thread more than 2 ms,
+/// small ones are asked for instead and false is returned: a virtual machine whose host gives it memory only
+/// as it touches it can be many times slower with huge pages. The memory is new (some of it is written), at a
+/// multiple of kHugePage.
+bool try_huge_pages(std::byte* begin, size_t bytes);
+
 /// Zeros, of huge pages where there are any. The memory is this process's from the start, but the kernel
 /// clears its pages in the background: gigabytes take seconds.
 class ZeroedMemory {

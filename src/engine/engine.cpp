@@ -66,6 +66,7 @@ ModelOptions model_options(const EngineOptions& options) {
   model.threads = threads_of(options);
   model.pack = options.pack;
   model.cache = options.cache_type;
+  model.progress = options.progress;
   model.max_batch = std::max({options.parallel, options.prompt_piece, options.prompt_pass});
   return model;
 }

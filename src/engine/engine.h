@@ -100,7 +100,8 @@ struct EngineOptions {
   double calibration_s = 0;    ///< seconds at start for measuring what steps take; deadlines need it
   std::string pace_file;       ///< where what steps take is kept from run to run; empty: nowhere
   PackOptions pack;            ///< where packed weights are kept from run to run
-  int most_waiting = 1024;     ///< requests that may wait; more are refused
+  std::function<void(uint64_t done, uint64_t wanted)> progress;  ///< of loading, see ModelOptions
+  int most_waiting = 1024;                                       ///< requests that may wait; more are refused
   Isa isa = detect_isa();
 };
 

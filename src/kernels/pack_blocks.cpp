@@ -46,9 +46,54 @@ constexpr BlockLayout layout_of() {
   }
 }
 
+using Groups = uint32_t[part_groups];  // four quants to a word
+
+// quants() of blocks.h, four at a time: byte by byte, the compiler widens each to an int.
+template <typename Block>
+void groups_of(const Block& block, size_t part, Groups& to) {
+  uint8_t q[kPart];
+  quants(block, part, q);
+  std::memcpy(to, q, sizeof q);
+}
+
+uint32_t group(const uint8_t* bytes, size_t g, size_t shift, uint32_t mask) {
+  uint32_t word;
+  std::memcpy(&word, bytes + g * 4, 4);
+  return word >> shift & 0x01010101u * mask;
+}
+
+template <typename Block>
+requires(Block::type == DType::q4_0 || Block::type == DType::q4_1 || Block::type == DType::iq4_nl ||
+         Block::type == DType::mxfp4 ||
+         Block::type == DType::iq4_xs) void groups_of(const Block& block, size_t part, Groups& to) {
+  const uint8_t* qs = block.qs + part * kPart / 2;
+  for (size_t g = 0; g < part_groups; ++g) to[g] = group(qs, g % 4, g / 4 * 4, 15);
+}
+void groups_of(const BlockQ2_K& block, size_t part, Groups& to) {
+  for (size_t g = 0; g < part_groups; ++g) to[g] = group(block.qs + part / 4 * kPart, g, part % 4 * 2, 3);
+}
+void groups_of(const BlockQ3_K& block, size_t part, Groups& to) {
+  for (size_t g = 0; g < part_groups; ++g) {
+    to[g] = group(block.qs + part / 4 * kPart, g, part % 4 * 2, 3) | group(block.hmask, g, part, 1) << 2;
+  }
+}
+void groups_of(const BlockQ4_K& block, size_t part, Groups& to) {
+  for (size_t g = 0; g < part_groups; ++g) to[g] = group(block.qs + part / 2 * kPart, g, part % 2 * 4, 15);
+}
+void groups_of(const BlockQ5_K& block, size_t part, Groups& to) {
+  for (size_t g = 0; g < part_groups; ++g) {
+    to[g] = group(block.qs + part / 2 * kPart, g, part % 2 * 4, 15) | group(block.qh, g, part, 1) << 4;
+  }
+}
+void groups_of(const BlockQ6_K& block, size_t part, Groups& to) {
+  const uint8_t *low = block.ql + part / 4 * 64 + part % 2 * kPart, *high = block.qh + part / 4 * kPart;
+  for (size_t g = 0; g < part_groups; ++g)
+    to[g] = group(low, g, part % 4 / 2 * 4, 15) | group(high, g, part % 4 * 2, 3) << 4;
+}
+
 // Row r of a plane of Bits bits that are bits [Shift, Shift + Bits) of the part's quants, four to a word.
 template <size_t Bits, size_t Shift>
-void pack_plane(const uint32_t (&groups)[part_groups], size_t r, std::byte* to) {
+void pack_plane(const Groups& groups, size_t r, std::byte* to) {
   constexpr size_t per_byte = 8 / Bits;
   constexpr uint32_t mask = 0x01010101u * ((1u << Bits) - 1);
   for (size_t vector = 0; vector < Bits; ++vector) {
@@ -64,10 +109,8 @@ void pack_plane(const uint32_t (&groups)[part_groups], size_t r, std::byte* to) 
 template <typename Block>
 void pack_part(const Block& block, size_t part, size_t r, std::byte* to) {
   constexpr BlockLayout l = layout_of<Block>();
-  uint8_t q[kPart];
-  quants(block, part, q);
-  uint32_t groups[part_groups];
-  std::memcpy(groups, q, sizeof groups);
+  Groups groups;
+  groups_of(block, part, groups);
   pack_plane<l.low_bits, 0>(groups, r, to);
   if constexpr (l.high_bits > 0)
     pack_plane<l.high_bits, l.low_bits>(groups, r, to + l.low_bits * group_bytes);
@@ -147,8 +190,9 @@ void pack_record(const BlockIQ4_XS& block, const Record& record) {
 
 template <typename Block>
 Block block_of(const PanelRows& rows, size_t r, size_t unit) {
-  Block block{};
-  if (r < rows.count) std::memcpy(&block, rows.row(r) + unit * sizeof(Block), sizeof block);
+  if (r >= rows.count) return {};
+  Block block;
+  std::memcpy(&block, rows.row(r) + unit * sizeof(Block), sizeof block);
   return block;
 }
 

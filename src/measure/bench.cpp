@@ -88,6 +88,7 @@ class Bench {
     model.threads = options.threads;
     model.pack = options.pack;
     model.cache = options.cache_type;
+    model.progress = options.load_progress;
     model.max_batch = std::max(options.piece, options.streams);
     return load_model(file, model);
   }

@@ -29,7 +29,7 @@ class Decoder final : public Model {
   std::vector<uint64_t> expert_choices() const override { return meter_.expert_choices(); }
 
  private:
-  std::unique_ptr<DecoderWeights> load_weights(const GgufFile& file);
+  std::unique_ptr<DecoderWeights> load_weights(const GgufFile& file, bool kept_are_good = true);
   std::unique_ptr<DecoderWeights> map_kept_weights(const GgufFile& file);
   void pack_anew();
   void begin(std::span<const BatchToken> batch, const PagedCache& cache);
@@ -155,13 +155,15 @@ Decoder::Decoder(const GgufFile& file, const DecoderShape& shape, const ModelOpt
   for (auto* buffer : {&x_, &normed_, &delta_}) buffer->resize(tokens * hidden);
 }
 
-std::unique_ptr<DecoderWeights> Decoder::load_weights(const GgufFile& file) {
-  const auto identity = options_.pack.path.empty() ? std::nullopt : pack_identity(file, options_.draft);
-  if (!identity) return load_decoder_weights(file, shape_, options_.draft, team_);
+std::unique_ptr<DecoderWeights> Decoder::load_weights(const GgufFile& file, bool kept_are_good) {
+  const auto identity = options_.pack.empty() ? std::nullopt : pack_identity(file, options_.draft);
+  if (!identity) return load_decoder_weights(file, shape_, options_.draft, team_, {}, options_.progress);
   keeper_ = std::make_unique<PackKeeper>(options_.pack, *identity);
-  if (auto kept = map_kept_weights(file)) return kept;
+  if (kept_are_good) {
+    if (auto kept = map_kept_weights(file)) return kept;
+  }
   write_pack_ = true;
-  return load_decoder_weights(file, shape_, options_.draft, team_);
+  return load_decoder_weights(file, shape_, options_.draft, team_, {}, options_.progress);
 }
 
 /// What an earlier run has kept; null where that is of no use.
@@ -183,7 +185,7 @@ void Decoder::pack_anew() {
   const GgufFile file = GgufFile::open(source_);
   if (pack_identity(file, options_.draft) != keeper_->identity())
     fail(ErrorKind::io, "{}: it has changed since the model was loaded", source_);
-  weights_ = load_weights(file);
+  weights_ = load_weights(file, false);
   damaged_ = false;
 }
 

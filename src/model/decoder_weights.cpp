@@ -93,34 +93,52 @@ DraftLayer load_draft(TensorReader& reader, const DecoderShape& shape, int index
   return draft;
 }
 
-}  // namespace
-
-std::unique_ptr<DecoderWeights> load_decoder_weights(const GgufFile& file, const DecoderShape& shape,
-                                                     bool draft, ThreadTeam& team, WeightMemory memory) {
-  auto weights = std::make_unique<DecoderWeights>();
-  weights->memory = std::move(memory);
-  TensorReader reader(file, weights->memory, team);
+void load_all(TensorReader& reader, const DecoderShape& shape, bool draft, DecoderWeights& weights) {
   const uint64_t hidden = shape.hidden, vocab = shape.vocab;
-  weights->embedding = Embedding(reader, "token_embd.weight", hidden, vocab);
+  weights.embedding = Embedding(reader, "token_embd.weight", hidden, vocab);
   for (int i = 0; i < shape.layers; ++i) {
-    weights->layers.push_back(load_layer(reader, shape, i, weights->experts));
+    weights.layers.push_back(load_layer(reader, shape, i, weights.experts));
   }
-  weights->output_norm = reader.floats("output_norm.weight", {hidden});
-  weights->output = reader.matrix(head_of(reader), hidden, vocab);
-  weights->weights = reader.weights();
+  weights.output_norm = reader.floats("output_norm.weight", {hidden});
+  weights.output = reader.matrix(head_of(reader), hidden, vocab);
+  weights.weights = reader.weights();
   // The rotation's divisors were read with the shape; draft layers stand behind the model's own.
   std::vector<std::string> elsewhere = {"rope_freqs.weight"};
   if (draft && shape.draft_layers > 1) {
-    fail(ErrorKind::unsupported, "{}: {} draft layers are not supported; tern runs one", file.name(),
+    fail(ErrorKind::unsupported, "{}: {} draft layers are not supported; tern runs one", reader.file().name(),
          shape.draft_layers);
   }
   if (draft && shape.draft_layers == 1) {
-    weights->draft = load_draft(reader, shape, shape.layers, *weights);
+    weights.draft = load_draft(reader, shape, shape.layers, weights);
   } else {
     for (int i = 0; i < shape.draft_layers; ++i)
       elsewhere.push_back(fmt::format("blk.{}.", shape.layers + i));
   }
   reader.refuse_unread(shape.architecture, elsewhere);
+}
+
+/// What load_all() reads, from a run that only counts. Whether a draft layer brings tables of its own is told
+/// by their bytes, so that layer is not planned.
+LoadPlan plan_load(const GgufFile& file, const DecoderShape& shape, ThreadTeam& team,
+                   const WeightMemory& memory) {
+  DecoderWeights counted;
+  counted.memory = WeightMemory::counting();
+  TensorReader planner = TensorReader::planner(file, counted.memory, memory, team);
+  load_all(planner, shape, false, counted);
+  return std::move(planner).plan();
+}
+
+}  // namespace
+
+std::unique_ptr<DecoderWeights> load_decoder_weights(const GgufFile& file, const DecoderShape& shape,
+                                                     bool draft, ThreadTeam& team, WeightMemory memory,
+                                                     const LoadProgress& progress) {
+  auto weights = std::make_unique<DecoderWeights>();
+  weights->memory = std::move(memory);
+  LoadPlan plan;
+  if (!weights->memory.only_counts()) plan = plan_load(file, shape, team, weights->memory);
+  TensorReader reader(file, weights->memory, team, std::move(plan), progress);
+  load_all(reader, shape, draft, *weights);
   return weights;
 }
 

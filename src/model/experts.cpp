@@ -60,30 +60,19 @@ void ExpertStore::add_layer(TensorReader& reader, int layer, const ExpertShape& 
       expert.down_bias = made.down_bias.data() + e * hidden;
     }
   }
-  if (reader.memory().wants_filling()) pack_experts(reader, made, gate, up, down);
+  pack_experts(reader, made, gate, up, down);
 }
 
-/// Whole experts are shared out, so that each thread reads its part of the file from front to back.
 void ExpertStore::pack_experts(TensorReader& reader, const Layer& layer, const GgufTensor& gate,
                                const GgufTensor& up, const GgufTensor& down) {
-  const size_t experts = layer.experts.size();
-  const TensorBytes gates = gate.load(), ups = up.load(), downs = down.load();
-  const auto pack_one = [&](const PackedMatrix& to, const TensorBytes& all, size_t e) {
-    // The matrix is a view for those who compute; this is where it is filled.
-    pack(to.type, all.data() + e * (all.size() / experts), to.rows, to.cols, const_cast<std::byte*>(to.data));
+  const auto pack_part = [&](const GgufTensor& tensor, PackedMatrix GatedWeights::*part) {
+    std::vector<PackedMatrix> all;
+    for (const GatedWeights& expert : layer.experts) all.push_back(expert.*part);
+    reader.pack_all(tensor, all);
   };
-  const auto pack_range = [&](size_t begin, size_t end, int) {
-    for (size_t e = begin; e < end; ++e) {
-      pack_one(layer.experts[e].gate, gates, e);
-      pack_one(layer.experts[e].up, ups, e);
-      pack_one(layer.experts[e].down, downs, e);
-      for (const GgufTensor* tensor : {&gate, &up, &down})
-        tensor->release(e * (tensor->data.size() / experts), tensor->data.size() / experts);
-    }
-  };
-  const double work = static_cast<double>(layer.extent) * static_cast<double>(experts);
-  reader.team().parallel_for(experts, work, pack_range);
-  for (const GgufTensor* tensor : {&gate, &up, &down}) tensor->release();
+  pack_part(gate, &GatedWeights::gate);
+  pack_part(up, &GatedWeights::up);
+  pack_part(down, &GatedWeights::down);
 }
 
 ExpertLease ExpertStore::acquire(int layer, int expert) {

@@ -15,10 +15,6 @@ void transpose(const float* from, uint64_t rows, uint64_t cols, float* to) {
   }
 }
 
-TensorBytes load_to_pack(TensorReader& reader, const GgufTensor& tensor) {
-  return reader.memory().wants_filling() ? tensor.load() : TensorBytes(std::span<const std::byte>());
-}
-
 PackedMatrix pack_floats(TensorReader& reader, const std::vector<float>& values, uint64_t rows,
                          uint64_t cols) {
   return reader.pack_rows(DType::f32, reinterpret_cast<const std::byte*>(values.data()), rows, cols);
@@ -29,7 +25,7 @@ void load_split(TensorReader& reader, const MlaShape& shape, const std::string& 
   const uint64_t heads = shape.heads, rank = shape.kv_rank, nope = shape.nope, v = shape.v;
   const GgufTensor& k = reader.tensor(prefix + "k_b.weight", {nope, rank, heads});
   const GgufTensor& up = reader.tensor(prefix + "v_b.weight", {rank, v, heads});
-  const TensorBytes keys = load_to_pack(reader, k), values = load_to_pack(reader, up);
+  const TensorBytes keys = reader.bytes_to_pack(k), values = reader.bytes_to_pack(up);
   const size_t k_head = keys.size() / heads, v_head = values.size() / heads;
   std::vector<float> transposed(rank * nope), natural(nope * rank);
   for (uint64_t h = 0; h < heads; ++h) {
@@ -41,8 +37,6 @@ void load_split(TensorReader& reader, const MlaShape& shape, const std::string& 
     weights.absorb_k.push_back(reader.pack_rows(k.dtype(), keys.data() + h * k_head, rank, nope));
     weights.up_v.push_back(reader.pack_rows(up.dtype(), values.data() + h * v_head, v, rank));
   }
-  k.release();
-  up.release();
 }
 
 /// attn_kv_b {kv_rank, heads * (nope + v)}, as older files have it: each head's keys, then its values.
@@ -56,7 +50,7 @@ void load_joined(TensorReader& reader, const MlaShape& shape, const std::string&
   const DType transposed_type = traits(type).block_size == 1 ? type : DType::f32;
   std::vector<float> natural(nope * rank), transposed(rank * nope);
   std::vector<std::byte> encoded(row_bytes(transposed_type, nope * rank));
-  const TensorBytes joined = load_to_pack(reader, kv);
+  const TensorBytes joined = reader.bytes_to_pack(kv);
   const size_t row = joined.size() / (heads * (nope + v));
   for (uint64_t h = 0; h < heads; ++h) {
     const std::byte* from = joined.data() + h * (nope + v) * row;
@@ -69,7 +63,6 @@ void load_joined(TensorReader& reader, const MlaShape& shape, const std::string&
     weights.absorb_k.push_back(reader.pack_rows(transposed_type, encoded.data(), rank, nope));
     weights.up_v.push_back(reader.pack_rows(type, from + nope * row, v, rank));
   }
-  kv.release();
 }
 
 }  // namespace

@@ -50,6 +50,8 @@ struct ModelOptions {
   bool draft = false;  ///< load the multi-token-prediction layer too, where the file has one
   RouterObserver* router_observer = nullptr;  ///< must outlive the model
   PackOptions pack;                           ///< where packed weights are kept for the next start
+  /// Is told how many of the bytes to be read of the file have been, by the thread that loads.
+  std::function<void(uint64_t done, uint64_t wanted)> progress;
 };
 
 /// What the engine, inspect and servers need to know of any family.

@@ -22,13 +22,22 @@ void PackKeeper::warn(const std::string& what) const {
 }
 
 std::shared_ptr<const PackedFile> PackKeeper::open() const {
-  if (::access(options_.path.c_str(), F_OK) != 0) return nullptr;
-  try {
-    return std::make_shared<const PackedFile>(options_.path, identity_);
-  } catch (const Error& error) {
-    warn(fmt::format("{}; the weights are packed anew", error.what()));
-    return nullptr;
+  std::string wrong;
+  for (const std::string& path : {options_.path, options_.read_only}) {
+    if (path.empty() || ::access(path.c_str(), F_OK) != 0) continue;
+    try {
+      return std::make_shared<const PackedFile>(path, identity_);
+    } catch (const Error& error) {
+      if (wrong.empty()) wrong = error.what();
+    }
   }
+  if (wrong.empty()) return nullptr;
+  if (options_.path.empty()) {
+    warn(fmt::format("{}; the weights are packed at each start until `tern pack` writes it anew", wrong));
+  } else {
+    warn(fmt::format("{}; the weights are packed anew, into {}", wrong, options_.path));
+  }
+  return nullptr;
 }
 
 template <typename Work>
@@ -45,7 +54,7 @@ void PackKeeper::start(Work work) {
 }
 
 void PackKeeper::write(std::span<const PackBlock> blocks) {
-  if (thread_.joinable()) return;
+  if (thread_.joinable() || options_.path.empty()) return;
   uint64_t bytes = 0;
   for (const PackBlock& block : blocks) bytes += block.bytes;
   if (bytes < options_.least_bytes) return;

@@ -17,7 +17,10 @@ namespace tern {
 
 /// Where packed weights are kept from one run to the next.
 struct PackOptions {
-  std::string path;                           ///< empty: nowhere
+  bool empty() const { return path.empty() && read_only.empty(); }
+
+  std::string path;                           ///< written, and looked for first; empty: nowhere
+  std::string read_only;                      ///< looked for second, where nothing can be written
   uint64_t least_bytes = uint64_t{64} << 20;  ///< fewer are packed in no time
   /// Is told, in a line, what went wrong with the file, from any thread. Nothing of it is an error.
   std::function<void(const std::string&)> warn;
@@ -31,8 +34,9 @@ class PackKeeper {
   PackKeeper(const PackKeeper&) = delete;
   ~PackKeeper();
 
-  /// The file of an earlier run, if it is of use; where it is not, or not there, null: then it is to be
-  /// written.
+  /// The file of an earlier run, if one is of use; else null: then it is to be written. Says what is wrong
+  /// with those that are there only where none is of use, so that a stale one in a folder that can't be
+  /// written is told of once.
   std::shared_ptr<const PackedFile> open() const;
   /// The first pass is over: what is in `blocks` is written.
   void write(std::span<const PackBlock> blocks);

@@ -11,6 +11,7 @@
 #include <map>
 #include <memory>
 #include <new>
+#include <utility>
 #include <vector>
 
 #define XXH_INLINE_ALL
@@ -28,7 +29,7 @@ namespace {
 static_assert(std::endian::native == std::endian::little, "numbers are written as they lie in memory");
 
 constexpr uint64_t kFormat = 1;  // also of what blocks hold, beyond the panels' layout
-constexpr size_t kChunk = 16 << 20;
+constexpr size_t kChunk = PackedFile::kChunk;
 constexpr std::array<char, 8> kMagic = {'t', 'e', 'r', 'n', 'p', 'a', 'c', 'k'};
 
 struct Footer {
@@ -98,7 +99,8 @@ void check_room(const std::string& path, uint64_t bytes) {
 /// Gives the blocks and the zeros between them in pieces that end with chunks, and keeps each chunk's sum.
 class ChunkWriter {
  public:
-  ChunkWriter(AtomicFile& file, const std::atomic<bool>& stop) : file_(file), stop_(stop) {
+  ChunkWriter(AtomicFile& file, const std::atomic<bool>& stop, std::function<void()> wrote)
+      : file_(file), stop_(stop), wrote_(std::move(wrote)) {
     XXH3_64bits_reset(&chunk_);
   }
 
@@ -124,6 +126,8 @@ class ChunkWriter {
 
  private:
   void end_chunk() {
+    file_.sync_ahead();
+    wrote_();
     sums_.push_back(XXH3_64bits_digest(&chunk_));
     XXH3_64bits_reset(&chunk_);
     in_chunk_ = 0;
@@ -131,6 +135,7 @@ class ChunkWriter {
 
   AtomicFile& file_;
   const std::atomic<bool>& stop_;
+  const std::function<void()> wrote_;  ///< behind each chunk
   XXH3_state_t chunk_;
   size_t in_chunk_ = 0;
   std::vector<uint64_t> sums_;
@@ -161,42 +166,48 @@ std::optional<PackIdentity> pack_identity(const GgufFile& file, bool draft) {
   return identity.value();
 }
 
-PackedFile::PackedFile(const std::string& path, const PackIdentity& identity) : file_(path) {
-  const std::span<const std::byte> all = file_.bytes();
+PackedParts read_packed(std::span<const std::byte> file, const PackIdentity& identity,
+                        const std::string& name) {
   const auto require = [&](bool holds, const char* what) {
-    if (!holds) fail(ErrorKind::bad_input, "{}: {}", path, what);
+    if (!holds) fail(ErrorKind::bad_input, "{}: {}", name, what);
   };
   Footer footer;
-  require(all.size() > sizeof footer, "expected packed weights, found a file that is too short");
-  std::memcpy(&footer, all.data() + all.size() - sizeof footer, sizeof footer);
+  require(file.size() > sizeof footer, "expected packed weights, found a file that is too short");
+  std::memcpy(&footer, file.data() + file.size() - sizeof footer, sizeof footer);
   require(footer.magic == kMagic, "expected packed weights, found no footer of such a file");
   require(footer.hash == footer.computed_hash(), "the footer is damaged");
   require(footer.identity == identity, "it was made from another model file, or by another tern");
-  const uint64_t most = all.size() - sizeof footer;
-  require(footer.bytes <= most && footer.chunks == (footer.bytes + kChunk - 1) / kChunk &&
+  const uint64_t most = file.size() - sizeof footer;
+  require(footer.bytes <= most && footer.chunks == footer.bytes / kChunk + (footer.bytes % kChunk != 0) &&
               footer.chunks * sizeof(uint64_t) == most - footer.bytes,
           "its size is not what its footer says");
-  blocks_ = all.first(footer.bytes);
-  sums_ = all.data() + footer.bytes;
-  chunks_ = footer.chunks;
-  require(footer.sums_hash == XXH3_64bits(sums_, chunks_ * sizeof(uint64_t)), "the sums are damaged");
+  const PackedParts parts{file.first(footer.bytes), file.data() + footer.bytes, footer.chunks};
+  require(footer.sums_hash == XXH3_64bits(parts.sums, parts.chunks * sizeof(uint64_t)),
+          "the sums are damaged");
+  return parts;
 }
 
-bool PackedFile::intact(size_t chunk) const {
-  const auto bytes = blocks_.subspan(chunk * kChunk);
+PackedFile::PackedFile(const std::string& path, const PackIdentity& identity)
+    : file_(path), parts_(read_packed(file_.bytes(), identity, path)) {}
+
+bool PackedParts::intact(size_t chunk) const {
+  const auto bytes = blocks.subspan(chunk * kChunk);
   uint64_t sum = 0;
-  std::memcpy(&sum, sums_ + chunk * sizeof sum, sizeof sum);
+  std::memcpy(&sum, sums + chunk * sizeof sum, sizeof sum);
   return XXH3_64bits(bytes.data(), std::min(bytes.size(), kChunk)) == sum;
 }
 
 bool write_packed_file(const std::string& path, const PackIdentity& identity,
-                       std::span<const PackBlock> blocks, const std::atomic<bool>& stop) {
+                       std::span<const PackBlock> blocks, const std::atomic<bool>& stop,
+                       const std::function<void(uint64_t done, uint64_t all)>& progress) {
   uint64_t bytes = 0;
   for (const PackBlock& block : blocks)
     bytes = checked_add(round_up(bytes, block.alignment), block.bytes, "packed weights");
   check_room(path, bytes);
   AtomicFile file(path);
-  ChunkWriter chunks(file, stop);
+  ChunkWriter chunks(file, stop, [&] {
+    if (progress) progress(file.written(), bytes);
+  });
   for (const PackBlock& block : blocks) {
     chunks.fill_up_to(round_up(file.written(), block.alignment));
     chunks.write({block.data, block.bytes});

@@ -37,28 +37,44 @@ struct PackBlock {
   size_t alignment = 1;
 };
 
+/// Where a packed file's parts lie in its bytes.
+struct PackedParts {
+  std::span<const std::byte> blocks;
+  const std::byte* sums = nullptr;  ///< 8 bytes a chunk
+  size_t chunks = 0;
+
+  /// Reads a chunk of the blocks and compares its sum. Any thread.
+  bool intact(size_t chunk) const;
+};
+
+/// Checks all but the blocks. Throws Error{bad_input} where `file` is not whole or was made from something
+/// else; the message begins with `name`.
+PackedParts read_packed(std::span<const std::byte> file, const PackIdentity& identity,
+                        const std::string& name);
+
 class PackedFile {
  public:
-  /// Maps it and checks all but the blocks. Throws Error{io} where it can't be read, Error{bad_input} where
-  /// it is not whole or was made from something else; the message begins with the path.
+  static constexpr size_t kChunk = size_t{16} << 20;  ///< bytes of blocks with a sum of their own
+
+  /// Maps it; throws Error{io} where it can't be read, else as read_packed().
   PackedFile(const std::string& path, const PackIdentity& identity);
 
   const std::string& path() const { return file_.path(); }
-  std::span<const std::byte> blocks() const { return blocks_; }
-  size_t chunks() const { return chunks_; }
-  /// Reads a chunk of the blocks and compares its sum. Any thread.
-  bool intact(size_t chunk) const;
+  std::span<const std::byte> blocks() const { return parts_.blocks; }
+  size_t chunks() const { return parts_.chunks; }
+  bool intact(size_t chunk) const { return parts_.intact(chunk); }
+  const MappedFile& file() const { return file_; }
 
  private:
   MappedFile file_;
-  std::span<const std::byte> blocks_;
-  const std::byte* sums_ = nullptr;
-  size_t chunks_ = 0;
+  PackedParts parts_;
 };
 
-/// Writes the file atomically; false where `stop` ended it, which leaves nothing. Throws Error{io}, and
-/// Error{limit} where the disk would be left with less than a twentieth free.
+/// Writes the file atomically and tells how many of its bytes are written; false where `stop` ended it, which
+/// leaves nothing. What is written goes to the disk as it comes, so that little is left to wait for at the
+/// end. Throws Error{io}, and Error{limit} where the disk would be left with less than a twentieth free.
 bool write_packed_file(const std::string& path, const PackIdentity& identity,
-                       std::span<const PackBlock> blocks, const std::atomic<bool>& stop);
+                       std::span<const PackBlock> blocks, const std::atomic<bool>& stop,
+                       const std::function<void(uint64_t done, uint64_t all)>& progress = {});
 
 }  // namespace tern

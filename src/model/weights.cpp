@@ -56,7 +56,7 @@ std::byte* WeightMemory::take(uint64_t bytes, size_t alignment) {
   auto* block = static_cast<std::byte*>(memory);
   blocks_.emplace_back(block);
   taken_.push_back({block, rounded, alignment});
-  prefer_huge_pages(block, rounded);
+  if (rounded >= kHugePage) huge_pages_ = huge_pages_ && try_huge_pages(block, rounded);
   bytes_ += rounded;
   return block;
 }
@@ -65,8 +65,22 @@ void WeightMemory::Free::operator()(std::byte* block) const {
   std::free(block);
 }
 
-TensorReader::TensorReader(const GgufFile& file, WeightMemory& memory, ThreadTeam& team)
-    : file_(file), memory_(memory), team_(team) {}
+TensorReader::TensorReader(const GgufFile& file, WeightMemory& memory, ThreadTeam& team, LoadPlan plan,
+                           LoadProgress progress)
+    : file_(file),
+      memory_(memory),
+      team_(team),
+      plan_{{}, plan.bytes},
+      progress_(std::move(progress)),
+      stream_(std::make_unique<TensorStream>(std::move(plan.pieces))) {}
+
+TensorReader TensorReader::planner(const GgufFile& file, WeightMemory& counting, const WeightMemory& memory,
+                                   ThreadTeam& team) {
+  TensorReader reader(file, counting, team);
+  reader.plans_ = true;
+  reader.plans_packed_ = memory.wants_filling();
+  return reader;
+}
 
 namespace {
 
@@ -88,35 +102,84 @@ const GgufTensor& TensorReader::tensor(const std::string& name, const Dims& dims
   return found;
 }
 
+/// Gives the bytes of `tensor` to `use`; on memory that only counts they are noted, where there is a plan.
+void TensorReader::read(const GgufTensor& tensor, size_t unit, const Use& use) {
+  const size_t all = tensor.bytes(), step = std::max(unit, TensorStream::kPiece / unit * unit);
+  if (memory_.only_counts()) {
+    if (plans_) note(tensor, step);
+    return;
+  }
+  if (!tensor.mapping || tensor.make) {
+    use(0, tensor.load().span());
+    bytes_ += all;
+  }
+  for (size_t begin = 0; tensor.mapping && !tensor.make && begin < all; begin += step) {
+    const size_t bytes = std::min(step, all - begin);
+    use(begin / unit, stream_->next({&tensor, begin, bytes}));
+    tensor.release(begin, bytes);
+    bytes_ += bytes;
+    if (progress_) progress_(std::min(bytes_, plan_.bytes), plan_.bytes);
+  }
+  tensor.release();  // the pages at the borders of pieces
+}
+
+void TensorReader::note(const GgufTensor& tensor, size_t step) {
+  const size_t all = tensor.bytes();
+  plan_.bytes = checked_add(plan_.bytes, all, "bytes to load");
+  for (size_t begin = 0; tensor.mapping && !tensor.make && begin < all; begin += step)
+    plan_.pieces.push_back({&tensor, begin, std::min(step, all - begin)});
+}
+
+void TensorReader::read_to_pack(const GgufTensor& tensor, size_t unit, const Use& use) {
+  if (plans_packed_ || memory_.wants_filling()) read(tensor, unit, use);
+}
+
 std::vector<float> TensorReader::floats(const std::string& name, const Dims& dims) {
   const GgufTensor& found = tensor(name, dims);
-  if (memory_.only_counts()) return {};
-  std::vector<float> values(found.elements());
-  decode(found.dtype(), found.load().data(), values.size(), values.data());
-  found.release();
+  std::vector<float> values(memory_.only_counts() ? 0 : found.elements());
+  read(found, found.bytes(), [&](size_t, std::span<const std::byte> bytes) {
+    decode(found.dtype(), bytes.data(), values.size(), values.data());
+  });
   return values;
+}
+
+TensorBytes TensorReader::bytes_to_pack(const GgufTensor& tensor) {
+  std::vector<std::byte> all;
+  read_to_pack(tensor, tensor.bytes(),
+               [&](size_t, std::span<const std::byte> bytes) { all.assign(bytes.begin(), bytes.end()); });
+  return TensorBytes(std::move(all));
 }
 
 PackedMatrix TensorReader::matrix(const std::string& name, uint64_t cols, uint64_t rows) {
   const GgufTensor& found = tensor(name, {cols, rows});
   const PackedMatrix packed = take_matrix(found.dtype(), rows, cols);
-  if (!memory_.wants_filling()) return packed;
-  const TensorBytes bytes = found.load();
-  constexpr size_t kBand = 32 << 20;  // bytes packed between two releases
-  const size_t panel = row_bytes(found.dtype(), cols) * kPanelRows,
-               panels = std::max<size_t>(1, kBand / panel);
-  for (size_t begin = 0; begin < packed.panels(); begin += panels) {
-    const size_t end = std::min(packed.panels(), begin + panels);
-    pack_panels_of(packed, bytes.data(), begin, end);
-    found.release(begin * panel, (end - begin) * panel);
-  }
-  found.release();  // the pages at the borders of bands
+  const size_t row = row_bytes(found.dtype(), cols), panel_bytes = packed_panel_bytes(found.dtype(), cols);
+  read_to_pack(found, row * kPanelRows, [&](size_t panels, std::span<const std::byte> bytes) {
+    // The matrix is a view for those who compute; this is where it is filled.
+    pack_panels_of({packed.type, bytes.size() / row, cols, packed.data + panels * panel_bytes}, bytes.data());
+  });
   return packed;
+}
+
+void TensorReader::pack_all(const GgufTensor& tensor, std::span<const PackedMatrix> to) {
+  const size_t one = tensor.bytes() / to.size();
+  read_to_pack(tensor, one, [&](size_t before, std::span<const std::byte> bytes) {
+    const std::span<const PackedMatrix> some = to.subspan(before, bytes.size() / one);
+    const size_t panels = some[0].panels();
+    const double work = static_cast<double>(some.size() * some[0].rows) * static_cast<double>(some[0].cols);
+    team_.parallel_for(some.size() * panels, work, [&](size_t begin, size_t end, int) {
+      for (size_t i = begin; i < end; ++i) {
+        const PackedMatrix& m = some[i / panels];
+        pack_panels(m.type, bytes.data() + i / panels * one, m.rows, m.cols, i % panels, i % panels + 1,
+                    const_cast<std::byte*>(m.data));
+      }
+    });
+  });
 }
 
 PackedMatrix TensorReader::pack_rows(DType type, const std::byte* from, uint64_t rows, uint64_t cols) {
   const PackedMatrix packed = take_matrix(type, rows, cols);
-  if (memory_.wants_filling()) pack_panels_of(packed, from, 0, packed.panels());
+  if (memory_.wants_filling()) pack_panels_of(packed, from);
   return packed;
 }
 
@@ -124,13 +187,11 @@ PackedMatrix TensorReader::take_matrix(DType type, uint64_t rows, uint64_t cols)
   return {type, rows, cols, memory_.take(packed_bytes(type, rows, cols))};
 }
 
-void TensorReader::pack_panels_of(const PackedMatrix& matrix, const std::byte* from, size_t begin,
-                                  size_t end) {
-  const double work = static_cast<double>((end - begin) * kPanelRows) * static_cast<double>(matrix.cols);
-  // The matrix is a view for those who compute; this is where it is filled.
+void TensorReader::pack_panels_of(const PackedMatrix& matrix, const std::byte* from) {
+  const double work = static_cast<double>(matrix.rows) * static_cast<double>(matrix.cols);
   auto* to = const_cast<std::byte*>(matrix.data);
-  team_.parallel_for(end - begin, work, [&](size_t first, size_t last, int) {
-    pack_panels(matrix.type, from, matrix.rows, matrix.cols, begin + first, begin + last, to);
+  team_.parallel_for(matrix.panels(), work, [&](size_t begin, size_t end, int) {
+    pack_panels(matrix.type, from, matrix.rows, matrix.cols, begin, end, to);
   });
 }
 
@@ -149,12 +210,11 @@ Embedding::Embedding(TensorReader& reader, const std::string& name, uint64_t hid
   const GgufTensor& table = reader.tensor(name, {hidden, vocab});
   type_ = table.dtype();
   row_bytes_ = row_bytes(type_, hidden);
-  const uint64_t bytes = table.bytes();
-  std::byte* rows = reader.memory().take(bytes);
+  std::byte* rows = reader.memory().take(table.bytes());
   rows_ = rows;
-  if (!reader.memory().wants_filling()) return;
-  std::memcpy(rows, table.load().data(), bytes);
-  table.release();
+  reader.read_to_pack(table, row_bytes_, [&](size_t before, std::span<const std::byte> bytes) {
+    std::memcpy(rows + before * row_bytes_, bytes.data(), bytes.size());
+  });
 }
 
 void Embedding::decode_row(int32_t token, float* to) const {

@@ -3,6 +3,7 @@
 
 #include <cstddef>
 #include <cstdint>
+#include <functional>
 #include <memory>
 #include <set>
 #include <span>
@@ -14,6 +15,7 @@
 #include "files/gguf.h"
 #include "kernels/kernels.h"
 #include "model/packed_file.h"
+#include "model/tensor_stream.h"
 
 namespace tern {
 
@@ -52,7 +54,17 @@ class WeightMemory {
   uint64_t file_offset_ = 0;
   uint64_t bytes_ = 0;
   bool only_counts_ = false;
+  bool huge_pages_ = true;  ///< as long as they come fast
 };
+
+/// What a loader is going to read of the tensors' bytes, in its order.
+struct LoadPlan {
+  std::vector<TensorPiece> pieces;  ///< those of mapped files
+  uint64_t bytes = 0;               ///< of all, made ones too
+};
+
+/// Is told how many of the bytes that loading has to read it has read, by the thread that loads.
+using LoadProgress = std::function<void(uint64_t done, uint64_t wanted)>;
 
 /// Reads tensors by name, each held to the dimensions the model's keys promise, and remembers which were
 /// read.
@@ -60,8 +72,14 @@ class TensorReader {
  public:
   using Dims = std::vector<uint64_t>;  ///< the contiguous one first, as in the file
 
-  /// All three must outlive the reader.
-  TensorReader(const GgufFile& file, WeightMemory& memory, ThreadTeam& team);
+  /// Reads ahead by `plan`: a loader's own, see plan(). All that is given by reference must outlive the
+  /// reader.
+  TensorReader(const GgufFile& file, WeightMemory& memory, ThreadTeam& team, LoadPlan plan = {},
+               LoadProgress progress = {});
+  /// One that reads no bytes but notes which a reader on `memory` would.
+  static TensorReader planner(const GgufFile& file, WeightMemory& counting, const WeightMemory& memory,
+                              ThreadTeam& team);
+  LoadPlan plan() && { return std::move(plan_); }
 
   const GgufFile& file() const { return file_; }
   WeightMemory& memory() { return memory_; }
@@ -73,9 +91,17 @@ class TensorReader {
   const GgufTensor& tensor(const std::string& name, const Dims& dims);
   /// The tensor's values as floats, whatever its type. None on memory that only counts.
   std::vector<float> floats(const std::string& name, const Dims& dims);
-  /// A matrix {cols, rows} of the file, packed in its own type. What was packed of it is released as it goes,
-  /// so that no large matrix is in memory twice.
+  /// Bytes to be packed; none where nothing has to be filled.
+  TensorBytes bytes_to_pack(const GgufTensor& tensor);
+  /// A matrix {cols, rows} of the file, packed in its own type. It is read in pieces, each gone when it is
+  /// packed, so that no large matrix is in memory twice.
   PackedMatrix matrix(const std::string& name, uint64_t cols, uint64_t rows);
+  /// As many matrices {cols, rows} as `to` has, one behind the other in the tensor, packed there.
+  void pack_all(const GgufTensor& tensor, std::span<const PackedMatrix> to);
+  using Use = std::function<void(size_t before, std::span<const std::byte> bytes)>;
+  /// Gives a tensor's bytes to use(units before, bytes), in order and in pieces of whole units, where the
+  /// memory wants filling.
+  void read_to_pack(const GgufTensor& tensor, size_t unit, const Use& use);
   /// Row-major weights that are not a tensor of the file, packed. Not read on memory that only counts.
   PackedMatrix pack_rows(DType type, const std::byte* from, uint64_t rows, uint64_t cols);
 
@@ -88,14 +114,20 @@ class TensorReader {
  private:
   /// Memory for a packed matrix; without data on memory that only counts.
   PackedMatrix take_matrix(DType type, uint64_t rows, uint64_t cols);
-  /// Panels [begin, end), shared out over the team.
-  void pack_panels_of(const PackedMatrix& matrix, const std::byte* from, size_t begin, size_t end);
+  /// Fills it, shared out over the team.
+  void pack_panels_of(const PackedMatrix& matrix, const std::byte* from);
+  void read(const GgufTensor& tensor, size_t unit, const Use& use);
+  void note(const GgufTensor& tensor, size_t step);
 
   const GgufFile& file_;
   WeightMemory& memory_;
   ThreadTeam& team_;
+  LoadPlan plan_;
+  LoadProgress progress_;
+  bool plans_ = false, plans_packed_ = false;  ///< and of tensors that are packed
+  std::unique_ptr<TensorStream> stream_;
   std::set<std::string, std::less<>> read_;
-  uint64_t weights_ = 0;
+  uint64_t weights_ = 0, bytes_ = 0;
 };
 
 /// The embedding table in its file type; rows are decoded as they are asked for.

@@ -14,7 +14,7 @@ class Help(unittest.TestCase):
     def test_every_command_teaches_by_example(self):
         self.assertIn('Examples:', tern('--help').stdout)
         for command in (['run'], ['serve'], ['inspect'], ['eval', 'search'], ['train', 'search'], ['tokenize'],
-                        ['detokenize'], ['load'], ['keys', 'new'], ['bench']):
+                        ['detokenize'], ['load'], ['keys', 'new'], ['bench'], ['pack']):
             done = tern(*command, '--help')
             self.assertEqual(done.returncode, 0, command)
             self.assertIn('Examples:', done.stdout, command)
@@ -68,6 +68,82 @@ class Load(unittest.TestCase):
                                 (('http://x', '--extra', '[]'), 2), (('http://x', '--rate', '1', '--concurrency', '2'), 2),
                                 (('http://x', '--trace', '/no/such/file'), 2)):
             self.assertEqual(tern('load', *arguments).returncode, code, arguments)
+
+
+class Pack(unittest.TestCase):
+    def setUp(self):
+        self.folder = tempfile.TemporaryDirectory()
+        self.model = os.path.join(self.folder.name, 'model.gguf')
+        self.pack = self.model + '.pack'
+        shutil.copy(os.path.join(ROOT, 'models', 'search.gguf'), self.model)
+
+    def tearDown(self):
+        self.folder.cleanup()
+
+    def packed(self, *arguments):
+        done = tern('pack', '--json', *arguments, self.model)
+        self.assertEqual((done.returncode, done.stderr), (0, ''))
+        return json.loads(done.stdout)
+
+    def spoil(self, path, offset):
+        with open(path, 'r+b') as file:
+            file.seek(offset)
+            byte = file.read(1)
+            file.seek(offset)
+            file.write(bytes([byte[0] ^ 1]))
+
+    def test_written_checked_and_left_as_it_is_while_it_is_whole(self):
+        written = self.packed()
+        self.assertEqual((written['result'], written['path']), ('written', self.pack))
+        self.assertEqual(written['bytes'], os.path.getsize(self.pack))
+        self.assertEqual(self.packed('--check')['result'], 'checked')
+        before = os.stat(self.pack)
+        self.assertEqual(self.packed()['result'], 'kept')
+        self.assertEqual(os.stat(self.pack).st_mtime_ns, before.st_mtime_ns)
+        self.assertEqual(sorted(os.listdir(self.folder.name)), ['model.gguf', 'model.gguf.pack'])
+
+    def test_damaged_or_of_another_model_is_3_and_written_anew(self):
+        self.packed()
+        for spoil, said in ((lambda: self.spoil(self.pack, 100_000), 'damaged'), (lambda: os.truncate(self.pack, 5_000), 'footer'),
+                            (lambda: os.utime(self.model, (1, 1)), 'another model')):
+            spoil()
+            done = tern('pack', '--check', self.model)
+            self.assertEqual(done.returncode, 3)
+            self.assertIn(self.pack, done.stderr)
+            self.assertIn(said, done.stderr)
+            self.assertEqual(self.packed()['result'], 'written')
+            self.assertEqual(self.packed('--check')['result'], 'checked')
+
+    def test_answers_are_those_of_the_model(self):
+        ask = ('run', '--json', '-m', self.model, '--max-tokens', '12', 'red shoes')
+        plain = json.loads(tern(*ask, '--no-pack').stdout)
+        self.packed()
+        mapped = tern(*ask)
+        self.assertEqual(mapped.stderr, '')
+        self.assertEqual(json.loads(mapped.stdout)['thinking'], plain['thinking'])
+
+    def test_what_cannot_be_done_is_named(self):
+        none = tern('pack', '--check', self.model)
+        self.assertEqual(none.returncode, 1)
+        self.assertIn('no packed file', none.stderr)
+        self.assertEqual(tern('pack').returncode, 2)
+        missing = tern('pack', self.model + '.missing')
+        self.assertEqual(missing.returncode, 1)
+        self.assertIn(self.model + '.missing', missing.stderr)
+        wrong = os.path.join(self.folder.name, 'text.gguf')
+        with open(wrong, 'w') as file:
+            file.write('no model')
+        self.assertEqual(tern('pack', wrong).returncode, 3)
+
+    def test_a_bar_on_a_terminal_alone(self):
+        ours, theirs = pty.openpty()
+        done = subprocess.run([TERN, 'pack', self.model], stdout=subprocess.PIPE, stderr=theirs, timeout=120)
+        os.close(theirs)
+        self.assertEqual(done.returncode, 0)
+        drawn = os.read(ours, 65536).decode()
+        os.close(ours)
+        self.assertRegex(drawn, r'pack \[#{30}\] 100%')
+        self.assertRegex(drawn, r'write \[#{30}\] 100%')
 
 
 class Tokens(unittest.TestCase):

@@ -71,6 +71,23 @@ TEST(MappedFile, SurvivesMovesAndReleasedPages) {
   EXPECT_EQ(third.path(), folder / "a");
 }
 
+TEST(AtomicFile, SyncedAsItGoesIsTheSameFile) {
+  const TemporaryFolder folder;
+  const std::string path = folder / "large";
+  std::string all;
+  AtomicFile file(path);
+  for (int i = 0; i < 20; ++i) {
+    const std::string piece(100'003, static_cast<char>('a' + i));
+    file.write(piece);
+    all += piece;
+    if (i % 3 == 0) file.sync_ahead();
+    if (i == 6) file.sync_ahead();  // nothing new
+    EXPECT_FALSE(std::filesystem::exists(path));
+  }
+  file.commit();
+  EXPECT_EQ(read_file(path), all);
+}
+
 TEST(AtomicFile, ReplacesOnCommitOnly) {
   const TemporaryFolder folder;
   const std::string path = folder / "model";

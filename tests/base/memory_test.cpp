@@ -3,7 +3,10 @@
 #include <gtest/gtest.h>
 
 #include <chrono>
+#include <cstdlib>
+#include <cstring>
 #include <filesystem>
+#include <memory>
 #include <new>
 #include <thread>
 #include <vector>
@@ -76,6 +79,17 @@ TEST(ZeroedMemory, EndsWhileItIsCleared) {
   moved = ZeroedMemory(100 * kHugePage);
   EXPECT_EQ(moved.data()[77 * kHugePage], std::byte{0});
   EXPECT_THROW(ZeroedMemory(size_t{1} << 60), std::bad_alloc);
+}
+
+TEST(Memory, HugePagesAreTriedInsideTheMemoryAlone) {
+  for (const size_t bytes : {size_t{1}, kHugePage - 1, kHugePage, 5 * kHugePage + 77, 64 * kHugePage}) {
+    const size_t room = (bytes / kHugePage + 2) * kHugePage;
+    std::unique_ptr<std::byte, void (*)(void*)> memory(
+        static_cast<std::byte*>(std::aligned_alloc(kHugePage, room)), std::free);
+    std::memset(memory.get() + bytes, 7, room - bytes);
+    try_huge_pages(memory.get(), bytes);
+    for (size_t i = bytes; i < room; ++i) ASSERT_EQ(memory.get()[i], std::byte{7}) << bytes;
+  }
 }
 
 }  // namespace

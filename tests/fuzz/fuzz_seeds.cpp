@@ -2,6 +2,7 @@
 #include <fmt/format.h>
 #include <tern/v1/tern.pb.h>
 
+#include <atomic>
 #include <cstdio>
 #include <filesystem>
 #include <fstream>
@@ -13,6 +14,7 @@
 
 #include "base/atomic_file.h"
 #include "files/gguf.h"
+#include "model/packed_file.h"
 #include "tests/files/hostile.h"
 #include "tests/fuzz/model_seeds.h"
 #include "text/chat.h"
@@ -29,6 +31,19 @@ void put(const fs::path& folder, const std::string& name, std::string_view bytes
 
 void put_hostile(const fs::path& folder, const std::vector<HostileFile>& files) {
   for (const HostileFile& file : files) put(folder, file.name, file.bytes);
+}
+
+/// Packed files of some blocks, and of none.
+void put_packs(const fs::path& folder) {
+  fs::create_directories(folder);
+  const std::vector<std::byte> bytes(1000, std::byte{7});
+  const PackBlock block{bytes.data(), 320, 64};
+  const std::vector<PackBlock> blocks = {block, {bytes.data(), 64, 64}, {bytes.data() + 1, 512, 256}};
+  const std::atomic<bool> never = false;
+  for (size_t count = 0; count <= blocks.size(); ++count) {
+    write_packed_file((folder / fmt::format("pack_{}", count)).string(), {1, 2},
+                      std::span(blocks).first(count), never);
+  }
 }
 
 void put_texts(const fs::path& folder) {
@@ -335,6 +350,7 @@ int main(int argc, char** argv) {
   tern::put(folder / "fuzz_gguf", "valid_3", tern::valid_gguf(3));
   tern::put_hostile(folder / "fuzz_safetensors", tern::hostile_safetensors());
   tern::put(folder / "fuzz_safetensors", "valid", tern::valid_safetensors());
+  tern::put_packs(folder / "fuzz_pack");
   tern::put_texts(folder / "fuzz_tokenizer");
   tern::put_vocabularies(folder / "fuzz_tokenizer");
   tern::put_tokenizer_jsons(folder / "fuzz_tokenizer_json");

@@ -1,5 +1,8 @@
 // Packed weights that one start keeps for the next.
+#include <fcntl.h>
+#include <fmt/format.h>
 #include <gtest/gtest.h>
+#include <unistd.h>
 
 #include <chrono>
 #include <filesystem>
@@ -10,6 +13,8 @@
 
 #include "base/atomic_file.h"
 #include "base/error.h"
+#include "model/pack_model.h"
+#include "tests/expect_error.h"
 #include "tests/model/runner.h"
 #include "tests/model/tiny_file.h"
 #include "tests/temporary_folder.h"
@@ -193,6 +198,111 @@ TEST_F(Pack, NoPlaceForItIsAWarning) {
   wait_while([&] { return warnings().empty(); });
   ASSERT_EQ(warnings().size(), 1u);
   EXPECT_EQ(said[0].find(options.pack.path), 0u) << said[0];
+}
+
+TEST_F(Pack, AStaleOneThatCannotBeWrittenIsToldOfOnce) {
+  keep();
+  TinyConfig other;
+  other.seed = 2;
+  write_model(other);
+  options.pack.read_only = pack;
+  options.pack.path = folder / "cache.pack";
+  const auto stale = fs::last_write_time(pack);
+  {
+    const auto loaded = load();
+    ask(*loaded);
+    wait_while([&] { return !fs::exists(options.pack.path); });
+  }
+  ASSERT_EQ(warnings().size(), 1u);
+  EXPECT_NE(said[0].find(pack), std::string::npos) << said[0];
+  EXPECT_NE(said[0].find("into " + options.pack.path), std::string::npos) << said[0];
+  said.clear();
+  ask(*load());
+  EXPECT_EQ(warnings(), std::vector<std::string>()) << "the next start has one of use";
+  EXPECT_EQ(fs::last_write_time(pack), stale);
+}
+
+TEST_F(Pack, OneThatIsOfUseIsTakenWhereverItLies) {
+  const std::vector<float> first = keep();
+  options.pack.read_only = pack;
+  options.pack.path = folder / "cache.pack";
+  for (const bool stale_in_cache : {false, true}) {
+    if (stale_in_cache) write_file(options.pack.path, "something else");
+    EXPECT_TRUE(same_bits(ask(*load()), first));
+    EXPECT_EQ(fs::exists(options.pack.path), stale_in_cache) << "nothing to write";
+    EXPECT_EQ(warnings(), std::vector<std::string>());
+  }
+}
+
+TEST_F(Pack, WithNoPlaceToWriteTheLineSaysWhatToDo) {
+  keep();
+  const std::string whole = read_file(pack);
+  write_file(pack, whole.substr(0, 1000));
+  options.pack.read_only = pack;
+  options.pack.path.clear();
+  ask(*load());
+  ASSERT_EQ(warnings().size(), 1u);
+  EXPECT_NE(said[0].find("`tern pack`"), std::string::npos) << said[0];
+  EXPECT_EQ(fs::file_size(pack), 1000u);
+}
+
+TEST_F(Pack, ADamagedOneThatCannotBeRemovedIsNotReadAgain) {
+  const std::vector<float> expected = keep();
+  flip(0);
+  const int descriptor = ::open(pack.c_str(), O_RDONLY);
+  options.pack.read_only = fmt::format("/proc/self/fd/{}", descriptor);  // no name that could be removed
+  options.pack.path.clear();
+  const auto loaded = load();
+  wait_while([&] { return warnings().empty(); });
+  for (int i = 0; i < 3; ++i) {
+    std::this_thread::sleep_for(20ms);
+    EXPECT_TRUE(same_bits(ask(*loaded), expected));
+  }
+  EXPECT_EQ(warnings().size(), 1u);
+  ::close(descriptor);
+}
+
+TEST_F(Pack, WrittenAndCheckedWithoutAPass) {
+  uint64_t packed = 0, written = 0;
+  const GgufFile file = GgufFile::open(model);
+  const auto note = [](uint64_t& last) {
+    return [&last](uint64_t done, uint64_t wanted) {
+      EXPECT_LE(last, done);
+      EXPECT_LE(done, wanted);
+      last = done == wanted ? wanted : done;
+    };
+  };
+  const uint64_t bytes = write_pack(file, pack, 2, note(packed), note(written));
+  EXPECT_EQ(bytes, fs::file_size(pack));
+  EXPECT_GT(packed, 0u);
+  EXPECT_GT(written, 0u);
+  uint64_t checked = 0;
+  EXPECT_EQ(check_pack(file, pack, note(checked)), bytes);
+  const auto before = fs::last_write_time(pack);
+  const std::vector<float> mapped = ask(*load());
+  EXPECT_EQ(fs::last_write_time(pack), before) << "it was of use";
+  options.pack = {};
+  EXPECT_TRUE(same_bits(mapped, ask(*load())));
+  flip(bytes / 2);
+  expect_error(ErrorKind::bad_input, {pack, "damaged"}, [&] { check_pack(file, pack, {}); });
+}
+
+TEST_F(Pack, LoadingTellsHowFarItIs) {
+  uint64_t last = 0, all = 0;
+  options.pack = {};
+  options.progress = [&](uint64_t done, uint64_t wanted) {
+    EXPECT_GT(done, last);
+    EXPECT_LE(done, wanted);
+    last = done;
+    EXPECT_TRUE(all == 0 || all == wanted);
+    all = wanted;
+  };
+  load();
+  EXPECT_EQ(last, all);
+  uint64_t tensors = 0;
+  const GgufFile file = GgufFile::open(model);
+  for (const GgufTensor& tensor : file.tensors()) tensors += tensor.bytes();
+  EXPECT_EQ(all, tensors) << "each byte once";
 }
 
 TEST_F(Pack, AModelInMemoryHasNone) {
