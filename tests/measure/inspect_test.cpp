@@ -37,9 +37,9 @@ TEST(Inspect, CountsWeightsAndThoseOneTokenUses) {
   EXPECT_EQ(found.gate, "sigmoid");
 }
 
-TEST(Inspect, CacheIsTheLatentAndTheRopedKey) {
+TEST(Inspect, CacheIsTheLatentTwiceAndTheRopedKey) {
   const Inspection found = inspect_bytes(tiny_file({.context = 500}).bytes());
-  EXPECT_EQ(found.cache_bytes_per_token, 2u * (32 + 8) * 4);
+  EXPECT_EQ(found.cache_bytes_per_token, 2u * (32 + 8 + 32) * 4);
   EXPECT_EQ(found.cache_full_context, found.cache_bytes_per_token * 512);  // in whole pages of 32
   EXPECT_EQ(found.cache_sequences, EngineOptions{}.parallel);
   EXPECT_EQ(found.cache_memory, found.cache_full_context * EngineOptions{}.parallel);
