@@ -6,6 +6,8 @@ namespace tern {
 
 namespace {
 
+constexpr size_t kMostParts = 1024;  // with the widest values some 32 MB
+
 /// The keys of a segment that one row sees: [begin, end), counted from the segment's start; begin >= end
 /// where it sees none.
 struct Visible {
@@ -254,7 +256,8 @@ void RowAttention::cut(const BatchPlan& plan, bool absorbed, size_t members, con
         const Rows some = rows_of(plan, queries, task);
         task.segment = static_cast<uint32_t>(some.first_key(0) / kSegment);
         task.segment_end = static_cast<uint32_t>(some.last() / kSegment + 1);
-        split ? add_split(task) : tasks_.push_back(task);
+        const bool room = parts() + (task.segment_end - task.segment) <= kMostParts;
+        split&& room ? add_split(task) : tasks_.push_back(task);
       }
     }
   }
@@ -262,7 +265,7 @@ void RowAttention::cut(const BatchPlan& plan, bool absorbed, size_t members, con
 
 /// A task for each segment.
 void RowAttention::add_split(const Task& task) {
-  const uint32_t first = splits_.empty() ? 0 : splits_.back().first_part + splits_.back().parts;
+  const uint32_t first = parts();
   splits_.push_back({task, first, task.segment_end - task.segment});
   for (uint32_t i = 0; i < splits_.back().parts; ++i) {
     Task one = task;
@@ -271,8 +274,7 @@ void RowAttention::add_split(const Task& task) {
     one.part = first + i;
     tasks_.push_back(one);
   }
-  const size_t size = (first + splits_.back().parts) * sums_size_;
-  if (parts_.size() < size) parts_.resize(size);
+  parts_.resize(std::max(parts_.size(), parts() * sums_size_));
 }
 
 void RowAttention::run(const Compute& compute, const BatchPlan& plan, bool absorbed, const PagedCache& cache,
@@ -283,7 +285,7 @@ void RowAttention::run(const Compute& compute, const BatchPlan& plan, bool absor
     for (size_t i = begin; i < end; ++i)
       attend(kernels, cache, layer, rows_of(plan, queries, tasks_[i]), tasks_[i], members_[index]);
   });
-  const double join_work = static_cast<double>(splits_.empty() ? 0 : parts_.size());
+  const double join_work = static_cast<double>(parts() * sums_size_);
   parallel(compute.team, splits_.size() * kRowChunk, join_work, [&](size_t begin, size_t end, int index) {
     for (size_t i = begin; i < end; ++i) {
       const Split& split = splits_[i / kRowChunk];

@@ -79,6 +79,7 @@ class RowAttention {
 
   void cut(const BatchPlan& plan, bool absorbed, size_t members, const Queries& queries);
   void add_split(const Task& task);
+  uint32_t parts() const { return splits_.empty() ? 0 : splits_.back().first_part + splits_.back().parts; }
   Rows rows_of(const BatchPlan& plan, const Queries& queries, const Task& task) const;
   void attend(const Kernels& kernels, const PagedCache& cache, int layer, const Rows& rows, const Task& task,
               Member& member);
