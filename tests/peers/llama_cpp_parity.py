@@ -4,7 +4,7 @@
 usage: llama_cpp_parity.py TERN MODEL.gguf [MODEL.gguf ...]       needs the package llama-cpp-python
 
 tern writes 64 greedy tokens after each prompt through its completions API, with the log-probabilities of the 20 best;
-llama.cpp (with F32 rows in its cache, as tern's) reads the same tokens and is asked for its log-probabilities of them.
+llama.cpp (with F32 rows in its cache, as tern here) reads the same tokens and is asked for its log-probabilities of them.
 
 The exact answer is llama.cpp's on the same weights as F32. Files of F32 and F16 weights, where tern rounds nothing, must
 agree with it within TIGHT in every one of those log-probabilities. With other types each engine rounds activations in
@@ -82,7 +82,7 @@ def write_exact(model, types, path):
 
 def start_server(tern, model, *options):
     """tern serve and its address."""
-    command = [tern, 'serve', '-m', str(model), '--port', '0', *options]
+    command = [tern, 'serve', '-m', str(model), '--port', '0', '--cache-type', 'f32', *options]
     server = subprocess.Popen(command, stderr=subprocess.PIPE, text=True)
     for line in server.stderr:
         found = re.search(r'http://[^ /]+', line)
