@@ -412,19 +412,19 @@ TEST(Engine, ManyThreadsSubmitAndCancel) {
 /// A request that has been told its end must not stand in the way of the next one, whose client asks at once.
 TEST(Engine, APlaceIsFreeForWhoAsksAgainAtOnce) {
   auto model = std::make_unique<FakeModel>(says(1, {'a', 'b', 'c'}), 4096);
-  model->before = [](auto) { std::this_thread::sleep_for(std::chrono::microseconds(300)); };
+  model->before = [](auto) { std::this_thread::sleep_for(std::chrono::milliseconds(1)); };
   EngineOptions options = small_options();
   options.parallel = 1;
   options.calibration_s = 0.05;
   Engine engine(std::move(model), fake::tokenizer(), options);
   for (int i = 0; i < 20; ++i) {
     GenerateRequest request;
-    request.prompt = {'q'};  // and up to 4,095 tokens: more than a second
+    request.prompt = {'q'};  // and up to 4,095 tokens: more than four seconds
     const auto first = std::make_shared<Recorder>();
     engine.submit(request, first);
     first->wait();
     request.arrived = Clock::now();
-    request.deadline = Deadline{request.arrived + std::chrono::milliseconds(500)};
+    request.deadline = Deadline{request.arrived + std::chrono::seconds(2)};
     const auto second = std::make_shared<Recorder>();
     ASSERT_NO_THROW(engine.submit(request, second)) << i;
     EXPECT_TRUE(second->wait().promised);
