@@ -324,17 +324,4 @@ void RowAttention::join_parts(const Kernels& kernels, const Rows& rows, const Sp
   rows.give(kernels, total, row);
 }
 
-void soften(const Kernels& kernels, float* scores, size_t block, float& most, float& sum, float* acc,
-            size_t n) {
-  const float highest = kernels.max(scores, block);
-  if (highest > most) {
-    float factor = most;
-    kernels.exp_shifted(&factor, highest, 1);
-    kernels.scale(factor, n, acc);
-    sum *= factor;
-    most = highest;
-  }
-  sum += kernels.exp_shifted(scores, most, block);
-}
-
 }  // namespace tern

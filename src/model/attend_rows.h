@@ -95,9 +95,4 @@ class RowAttention {
   std::vector<float> parts_;  ///< {parts, sums_size_}
 };
 
-/// One more block of scores {block} for a running softmax: scores become weights, and what was summed so far
-/// into acc {n} and sum is scaled down to the new maximum. At least one score is not kMasked.
-void soften(const Kernels& kernels, float* scores, size_t block, float& most, float& sum, float* acc,
-            size_t n);
-
 }  // namespace tern

@@ -152,6 +152,25 @@ void MlaAttention::attend_absorbed(const Compute& compute, const MlaWeights& wei
 
 // ---- decompressed
 
+namespace {
+
+/// One more block of scores {block} for a running softmax: scores become weights, and what was summed so far
+/// into acc {n} and sum is scaled down to the new maximum. At least one score is not kMasked.
+void soften(const Kernels& kernels, float* scores, size_t block, float& most, float& sum, float* acc,
+            size_t n) {
+  const float highest = kernels.max(scores, block);
+  if (highest > most) {
+    float factor = most;
+    kernels.exp_shifted(&factor, highest, 1);
+    kernels.scale(factor, n, acc);
+    sum *= factor;
+    most = highest;
+  }
+  sum += kernels.exp_shifted(scores, most, block);
+}
+
+}  // namespace
+
 void MlaAttention::attend_decompressed(const Compute& compute, const MlaWeights& weights,
                                        const BatchPlan& plan, const PagedCache& cache, int layer) {
   const size_t heads = shape_.heads;
