@@ -81,12 +81,18 @@ Json decoder(const Vocabulary& vocabulary) {
   return {{"type", "Sequence"}, {"decoders", steps}};
 }
 
+std::string spelling(const Vocabulary& vocabulary, size_t id) {
+  const std::string& token = vocabulary.tokens[id];
+  if (vocabulary.model == TokenizerModel::spm) return spm_spelling(token, vocabulary.types[id]);
+  return is_added(vocabulary.types[id]) ? token : spell_bytes(token);
+}
+
 // Puts the begin token before the text and the end token behind it where the vocabulary asks for them.
 Json post_processor(const Vocabulary& vocabulary) {
   Json single = Json::array(), pair = Json::array(), specials = Json::object();
   const auto put = [&](bool asked, const std::optional<int32_t>& id) {
     if (!asked || !id) return;
-    const std::string& name = vocabulary.tokens[static_cast<size_t>(*id)];
+    const std::string name = spelling(vocabulary, static_cast<size_t>(*id));
     const Json part = {{"SpecialToken", {{"id", name}, {"type_id", 0}}}};
     single.push_back(part);
     pair.push_back(part);
@@ -102,12 +108,6 @@ Json post_processor(const Vocabulary& vocabulary) {
   if (specials.empty()) return vocabulary.model == TokenizerModel::bpe ? byte_level(false) : Json();
   pair.push_back(text("B", 1));
   return {{"type", "TemplateProcessing"}, {"single", single}, {"pair", pair}, {"special_tokens", specials}};
-}
-
-std::string spelling(const Vocabulary& vocabulary, size_t id) {
-  const std::string& token = vocabulary.tokens[id];
-  if (vocabulary.model == TokenizerModel::spm) return spm_spelling(token, vocabulary.types[id]);
-  return is_added(vocabulary.types[id]) ? token : spell_bytes(token);
 }
 
 Json added_token(const Vocabulary& vocabulary, size_t id) {

@@ -1,4 +1,5 @@
 // tokenizer.json and the files beside it: read back as written, refused by name, within bounds.
+#include <algorithm>
 #include <filesystem>
 
 #include "base/atomic_file.h"
@@ -37,6 +38,19 @@ TEST(TokenizerJson, ReadsWhatTernWrites) {
     EXPECT_FALSE(back.add_eos);
     EXPECT_FALSE(back.nfc);
   }
+}
+
+// A begin token may be any token: one of the bytes above 127 alone is no UTF-8, and is written as it is
+// spelled.
+TEST(TokenizerJson, WritesABeginTokenOfOneByte) {
+  Vocabulary vocabulary = small_vocabulary();
+  const auto byte = std::find(vocabulary.tokens.begin(), vocabulary.tokens.end(), "\xCD");
+  ASSERT_NE(byte, vocabulary.tokens.end());
+  vocabulary.bos = static_cast<int32_t>(byte - vocabulary.tokens.begin());
+  vocabulary.add_bos = true;
+  const Vocabulary back = parse_tokenizer_json(tokenizer_json(vocabulary), "t.json");
+  EXPECT_EQ(back.bos, vocabulary.bos);
+  EXPECT_TRUE(back.add_bos);
 }
 
 TEST(TokenizerJson, ReadsMergesInBothSpellings) {
