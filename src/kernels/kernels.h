@@ -120,11 +120,6 @@ struct Kernels {
   void (*matmul)(const PackedMatrix& w, const ActivationRows& x, float* y, size_t ldy, size_t panel_begin,
                  size_t panel_end, bool accumulate);
 
-  /// c[m * ldc + n] (+)= sum_k a[m * lda + k] * b[k * ldb + n], k in order, one fused multiply-add each;
-  /// plain row-major floats, for attention. With `accumulate` starts from c, else from 0.
-  void (*gemm)(const float* a, size_t lda, const float* b, size_t ldb, float* c, size_t ldc, size_t m,
-               size_t n, size_t k, bool accumulate);
-
   /// q[i] = round-to-nearest-even(x[i] / scale), scale = max|x| / 127 per block of 32; sums of q over
   /// 16 each. n % 32 == 0. A block whose scale would be denormal (max|x| < 1.5e-36) becomes zeros with scale
   /// 0; a block with a NaN or an infinity becomes zeros with scale NaN, so that what it meets is NaN.

@@ -29,22 +29,13 @@ MlaAttention::MlaAttention(const MlaShape& shape, const KeyValuePage& page, cons
       hidden_(hidden),
       eps_(eps),
       rope_(rope, max_tokens),
-      members_(members),
+      member_activations_(members),
       page_(page),
-      rows_(shape.key_value(), page, shape.heads, max_tokens, members) {
+      absorbed_(shape.key_value(), page, shape.heads, max_tokens, members),
+      decompressed_(shape, page, max_tokens, members) {
   const size_t heads = shape.heads, rank = shape.kv_rank;
   activations_.reserve(max_tokens, std::max({size_t{hidden}, size_t(shape.q_rank), heads * shape.v}));
-  for (Member& member : members_) {
-    member.activations.reserve(std::max(max_tokens, kBlock), std::max<size_t>(shape.nope, rank));
-    member.latents.resize(kBlock * shape.latent_key());
-    member.scores.resize(max_tokens * kBlock);
-    member.keys.resize(kBlock * shape.nope);
-    member.keys_t.resize(shape.qk() * kBlock);
-    member.values.resize(kBlock * shape.v);
-    member.most.resize(max_tokens);
-    member.sum.resize(max_tokens);
-  }
-  pieces_.reserve(max_tokens);
+  for (Activations& one : member_activations_) one.reserve(max_tokens, std::max<size_t>(shape.nope, rank));
   q_a_.resize(max_tokens * shape.q_rank);
   q_.resize(max_tokens * heads * shape.qk());
   kv_.resize(max_tokens * shape.latent_key());
@@ -61,7 +52,10 @@ void MlaAttention::forward(const Compute& compute, const MlaWeights& weights, co
                            PagedCache& cache, int layer, const float* x, float* y) {
   make_queries_and_rows(compute, weights, plan, cache, layer, x);
   if (plan.absorbed_tokens() > 0) attend_absorbed(compute, weights, plan, cache, layer);
-  if (plan.absorbed_tokens() < plan.tokens()) attend_decompressed(compute, weights, plan, cache, layer);
+  if (plan.absorbed_tokens() < plan.tokens()) {
+    decompressed_.run(compute, weights, plan, cache, layer, score_work(plan, false),
+                      {.queries = q_.data(), .out = heads_.data()});
+  }
   const size_t width = static_cast<size_t>(shape_.heads) * shape_.v;
   project(compute, activations_, heads_.data(), width, plan.tokens(), {{&weights.out, y, hidden_}});
 }
@@ -111,8 +105,6 @@ double MlaAttention::score_work(const BatchPlan& plan, bool absorbed) const {
   return work * shape_.heads;
 }
 
-// ---- absorbed
-
 void MlaAttention::attend_absorbed(const Compute& compute, const MlaWeights& weights, const BatchPlan& plan,
                                    const PagedCache& cache, int layer) {
   const Kernels& kernels = compute.kernels;
@@ -122,7 +114,7 @@ void MlaAttention::attend_absorbed(const Compute& compute, const MlaWeights& wei
 
   // Queries into the latent space: q' = W_UK^T q, with the roped part behind it as the cached rows have it.
   parallel(compute.team, heads, head_work * shape_.nope, [&](size_t begin, size_t end, int index) {
-    Activations& activations = members_[index].activations;
+    Activations& activations = member_activations_[index];
     for (size_t h = begin; h < end; ++h) {
       const PackedMatrix& w = weights.absorb_k[h];
       const float* q = q_.data() + h * qk;
@@ -136,110 +128,18 @@ void MlaAttention::attend_absorbed(const Compute& compute, const MlaWeights& wei
     }
   });
 
-  rows_.run(compute, plan, true, cache, layer, score_work(plan, true),
-            {.queries = absorbed_q_.data(), .out = latent_.data()});
+  absorbed_.run(compute, plan, true, cache, layer, score_work(plan, true),
+                {.queries = absorbed_q_.data(), .out = latent_.data()});
 
   // And out of it again: each head's value is W_UV times its latent.
   parallel(compute.team, heads, head_work * static_cast<double>(v), [&](size_t begin, size_t end, int index) {
-    Activations& activations = members_[index].activations;
+    Activations& activations = member_activations_[index];
     for (size_t h = begin; h < end; ++h) {
       const PackedMatrix& w = weights.up_v[h];
       activations.set(kernels, latent_.data() + h * rank, heads * rank, tokens, rank, needs_quantized(w));
       kernels.matmul(w, activations, heads_.data() + h * v, heads * v, 0, w.panels(), false);
     }
   });
-}
-
-// ---- decompressed
-
-namespace {
-
-/// One more block of scores {block} for a running softmax: scores become weights, and what was summed so far
-/// into acc {n} and sum is scaled down to the new maximum. At least one score is not kMasked.
-void soften(const Kernels& kernels, float* scores, size_t block, float& most, float& sum, float* acc,
-            size_t n) {
-  const float highest = kernels.max(scores, block);
-  if (highest > most) {
-    float factor = most;
-    kernels.exp_shifted(&factor, highest, 1);
-    kernels.scale(factor, n, acc);
-    sum *= factor;
-    most = highest;
-  }
-  sum += kernels.exp_shifted(scores, most, block);
-}
-
-}  // namespace
-
-void MlaAttention::attend_decompressed(const Compute& compute, const MlaWeights& weights,
-                                       const BatchPlan& plan, const PagedCache& cache, int layer) {
-  const size_t heads = shape_.heads;
-  pieces_.clear();
-  for (const Piece& piece : plan.pieces()) {
-    if (!piece.absorbed) pieces_.push_back(&piece);
-  }
-  parallel(compute.team, pieces_.size() * heads, score_work(plan, false),
-           [&](size_t begin, size_t end, int index) {
-             for (size_t i = begin; i < end; ++i) {
-               decompressed_head(compute.kernels, weights, *pieces_[i / heads], static_cast<int>(i % heads),
-                                 cache, layer, members_[index]);
-             }
-           });
-}
-
-void MlaAttention::decompress_block(const Kernels& kernels, const MlaWeights& weights, int head, size_t keys,
-                                    Member& member) {
-  const size_t rank = shape_.kv_rank, width = shape_.latent_key(), nope = shape_.nope, v = shape_.v;
-  const PackedMatrix &up_k = weights.up_k[head], &up_v = weights.up_v[head];
-  const float* latents = member.latents.data();
-  member.activations.set(kernels, latents, width, keys, rank, needs_quantized(up_v));
-  kernels.matmul(up_k, member.activations, member.keys.data(), nope, 0, up_k.panels(), false);
-  for (size_t key = 0; key < keys; ++key) {
-    for (size_t c = 0; c < nope; ++c) member.keys_t[c * kBlock + key] = member.keys[key * nope + c];
-    const float* roped = latents + key * width + rank;
-    for (int c = 0; c < shape_.rope; ++c) member.keys_t[(nope + c) * kBlock + key] = roped[c];
-  }
-  kernels.matmul(up_v, member.activations, member.values.data(), v, 0, up_v.panels(), false);
-}
-
-void MlaAttention::decompressed_head(const Kernels& kernels, const MlaWeights& weights, const Piece& piece,
-                                     int head, const PagedCache& cache, int layer, Member& member) {
-  const size_t heads = shape_.heads, qk = shape_.qk(), v = shape_.v;
-  const size_t q_width = heads * qk, out_width = heads * v, count = piece.count;
-  const float* queries = q_.data() + piece.first * q_width + head * qk;
-  float* out = heads_.data() + piece.first * out_width + head * v;
-  for (size_t t = 0; t < count; ++t) std::fill_n(out + t * out_width, v, 0.0f);
-  std::fill_n(member.sum.data(), count, 0.0f);
-  std::fill_n(member.most.data(), count, kMasked);
-
-  const size_t position = piece.position, last = position + count - 1;
-  for (size_t start = 0; start <= last; start += kBlock) {
-    const size_t keys = std::min(kBlock, last + 1 - start);
-    page_.read_keys(cache.page(layer, piece.sequence, static_cast<int>(start)), 0, keys,
-                    member.latents.data());
-    decompress_block(kernels, weights, head, keys, member);
-    // Tokens from `seeing` on see keys of this block, from `whole` on all that a block can hold.
-    const size_t seeing = start > position ? start - position : 0;
-    const size_t whole = std::min(count, start + kBlock - 1 > position ? start + kBlock - 1 - position : 0);
-    kernels.gemm(queries + seeing * q_width, q_width, member.keys_t.data(), kBlock,
-                 member.scores.data() + seeing * kBlock, kBlock, count - seeing, keys, qk, false);
-    for (size_t t = seeing; t < count; ++t) {
-      float* scores = member.scores.data() + t * kBlock;
-      const size_t visible = std::min(kBlock, position + t + 1 - start);
-      std::fill(scores + visible, scores + kBlock, kMasked);
-      soften(kernels, scores, kBlock, member.most[t], member.sum[t], out + t * out_width, v);
-      if (t < whole) {
-        kernels.gemm(scores, kBlock, member.values.data(), v, out + t * out_width, out_width, 1, v, visible,
-                     true);
-      }
-    }
-    if (whole < count) {
-      const size_t from = std::max(seeing, whole);
-      kernels.gemm(member.scores.data() + from * kBlock, kBlock, member.values.data(), v,
-                   out + from * out_width, out_width, count - from, v, kBlock, true);
-    }
-  }
-  for (size_t t = 0; t < count; ++t) kernels.scale(1.0f / member.sum[t], v, out + t * out_width);
 }
 
 }  // namespace tern

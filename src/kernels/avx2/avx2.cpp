@@ -28,7 +28,7 @@ namespace {
 
 }  // namespace
 
-constinit const Kernels avx2_kernels = {Isa::avx2,   matmul, gemm, quantize_q8, rms_norm,     silu_mul,
-                                        exp_shifted, max,    axpy, scale,       spin_products};
+constinit const Kernels avx2_kernels = {Isa::avx2,   matmul, quantize_q8, rms_norm, silu_mul,
+                                        exp_shifted, max,    axpy,        scale,    spin_products};
 
 }  // namespace tern

@@ -34,11 +34,11 @@ void matmul_with_bf16(const PackedMatrix& w, const ActivationRows& x, float* y, 
 
 }  // namespace
 
-constinit const Kernels avx512_kernels = {Isa::avx512, matmul, gemm, quantize_q8, rms_norm,     silu_mul,
-                                          exp_shifted, max,    axpy, scale,       spin_products};
+constinit const Kernels avx512_kernels = {Isa::avx512, matmul, quantize_q8, rms_norm, silu_mul,
+                                          exp_shifted, max,    axpy,        scale,    spin_products};
 
 constinit const Kernels avx512_bf16_kernels = {
-    Isa::avx512_bf16, matmul_with_bf16, gemm, quantize_q8, rms_norm, silu_mul, exp_shifted, max, axpy, scale,
+    Isa::avx512_bf16, matmul_with_bf16, quantize_q8, rms_norm, silu_mul, exp_shifted, max, axpy, scale,
     spin_products};
 
 }  // namespace tern

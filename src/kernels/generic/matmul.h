@@ -76,14 +76,6 @@ struct PackedBf16 {
   Floats even(size_t k) const { return load_bf16_even(at + k * 32); }
   Floats odd(size_t k) const { return load_bf16_odd(at + (k - 1) * 32); }
 };
-// 16 columns of a row-major matrix, one row a step.
-struct Strided {
-  const float* at;
-  size_t stride;
-  Floats even(size_t k) const { return load(at + k * stride); }
-  Floats odd(size_t k) const { return even(k); }
-};
-
 template <typename Columns, size_t P, size_t T>
 TERN_NOINLINE void tile(const Columns* w, const float* x, size_t ldx, size_t cols, const Output& y) {
   Floats sums[T][P];
@@ -125,7 +117,6 @@ struct PackedPanels {
   size_t rows;
 
   using InPlace = Columns;
-  static constexpr bool last_in_place = true;  // absent rows are there as zeros
 
   size_t rows_of(size_t panel) const { return smaller(16, rows - panel * 16); }
   Columns at(size_t panel) const { return {data + panel * panel_bytes}; }
@@ -134,27 +125,6 @@ struct PackedPanels {
     const Columns from = {data + panel * panel_bytes + Columns::bytes_of_cols(k)};
     if constexpr (Columns::floats) return from;
     for (size_t i = 0; i < n; ++i) store(buffer + i * 16, i % 2 == 0 ? from.even(i) : from.odd(i));
-    return {reinterpret_cast<const std::byte*>(buffer)};
-  }
-};
-
-// A row-major matrix {.., rows} whose columns are what a packed matrix's rows are.
-struct StridedPanels {
-  const float* data;
-  size_t stride;
-  size_t rows;
-
-  using InPlace = Strided;
-  static constexpr bool last_in_place = false;  // absent columns are someone else's memory
-
-  size_t rows_of(size_t panel) const { return smaller(16, rows - panel * 16); }
-  Strided at(size_t panel) const { return {data + panel * 16, stride}; }
-  PackedF32 piece(size_t panel, size_t k, size_t n, float* buffer) const {
-    const float* from = data + k * stride + panel * 16;
-    const size_t there = rows_of(panel);
-    for (size_t i = 0; i < n; ++i) {
-      store(buffer + i * 16, there == 16 ? load(from + i * stride) : load_first(from + i * stride, there));
-    }
     return {reinterpret_cast<const std::byte*>(buffer)};
   }
 };
@@ -178,7 +148,6 @@ template <size_t P, size_t T, typename Panels>
 TERN_INLINE size_t multiply_in_place(const Panels& w, const Rows& x, float* y, size_t ldy, bool accumulate,
                                      size_t panel, size_t panel_end) {
   for (; panel + P <= panel_end; panel += P) {
-    if (!Panels::last_in_place && w.rows_of(panel + P - 1) < 16) break;
     typename Panels::InPlace columns[P];
     for (size_t p = 0; p < P; ++p) columns[p] = w.at(panel + p);
     tile<typename Panels::InPlace, P, T>(columns, x.at, x.ld, x.cols,
@@ -242,6 +211,9 @@ template <typename Panels>
 TERN_NOINLINE void multiply_panels(const Panels& w, const Rows& x, float* y, size_t ldy, bool accumulate,
                                    size_t panel, size_t panel_end) {
   if (x.count == 0) return;
-  if (x.count <= few_tokens) panel = multiply_few<few_tokens>(w, x, y, ldy, accumulate, panel, panel_end);
-  if (panel < panel_end) multiply_in_pieces(w, x, y, ldy, accumulate, panel, panel_end);
+  if (x.count <= few_tokens) {
+    multiply_few<few_tokens>(w, x, y, ldy, accumulate, panel, panel_end);
+  } else {
+    multiply_in_pieces(w, x, y, ldy, accumulate, panel, panel_end);
+  }
 }

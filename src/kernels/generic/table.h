@@ -54,8 +54,3 @@ void matmul(const PackedMatrix& w, const ActivationRows& x, float* y, size_t ldy
       return block_matmul(w, panel_bytes, x, y, ldy, panel_begin, panel_end, accumulate);
   }
 }
-
-void gemm(const float* a, size_t lda, const float* b, size_t ldb, float* c, size_t ldc, size_t m, size_t n,
-          size_t k, bool accumulate) {
-  multiply_panels(StridedPanels{b, ldb, n}, Rows{a, lda, m, k}, c, ldc, accumulate, 0, (n + 15) / 16);
-}

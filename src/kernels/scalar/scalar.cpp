@@ -62,17 +62,6 @@ void matmul(const PackedMatrix& w, const ActivationRows& x, float* y, size_t ldy
   }
 }
 
-void gemm(const float* a, size_t lda, const float* b, size_t ldb, float* c, size_t ldc, size_t m, size_t n,
-          size_t k, bool accumulate) {
-  for (size_t i = 0; i < m; ++i) {
-    for (size_t j = 0; j < n; ++j) {
-      float sum = accumulate ? c[i * ldc + j] : 0.0f;
-      for (size_t s = 0; s < k; ++s) sum = std::fma(a[i * lda + s], b[s * ldb + j], sum);
-      c[i * ldc + j] = sum;
-    }
-  }
-}
-
 void quantize_block(const float* x, int8_t* q, float* scale, int32_t* sums) {
   // As integers, magnitudes order like the floats they are, and every NaN lies above infinity.
   uint32_t most = 0;
@@ -177,7 +166,7 @@ uint64_t spin_products(size_t rounds) {
 
 }  // namespace
 
-const Kernels scalar_kernels = {Isa::scalar, matmul, gemm, quantize_q8, rms_norm,     silu_mul,
-                                exp_shifted, max,    axpy, scale,       spin_products};
+const Kernels scalar_kernels = {Isa::scalar, matmul, quantize_q8, rms_norm, silu_mul,
+                                exp_shifted, max,    axpy,        scale,    spin_products};
 
 }  // namespace tern
