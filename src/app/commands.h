@@ -8,6 +8,7 @@
 #include <string>
 
 #include "base/error.h"
+#include "base/progress.h"
 #include "engine/engine.h"
 #include "files/gguf.h"
 
@@ -51,10 +52,9 @@ struct ModelArguments {
 };
 
 /// A bar on standard error for work on so many bytes or more; empty where that is no terminal.
-std::function<void(uint64_t done, uint64_t wanted)> progress_bar(const std::string& label,
-                                                                 uint64_t least_bytes);
+ByteProgress progress_bar(const std::string& label, uint64_t least_bytes);
 /// The one of all commands that load a model: small ones are there in no time.
-std::function<void(uint64_t done, uint64_t wanted)> load_bar();
+ByteProgress load_bar();
 
 /// The model inside the program.
 GgufFile embedded_model();

@@ -72,7 +72,7 @@ PackOptions ModelArguments::pack() const {
   return options;
 }
 
-std::function<void(uint64_t, uint64_t)> progress_bar(const std::string& label, uint64_t least_bytes) {
+ByteProgress progress_bar(const std::string& label, uint64_t least_bytes) {
   if (!::isatty(STDERR_FILENO)) return {};
   return [label, least_bytes, bar = std::make_shared<std::optional<Progress>>()](uint64_t done,
                                                                                  uint64_t wanted) {
@@ -85,7 +85,7 @@ std::function<void(uint64_t, uint64_t)> progress_bar(const std::string& label, u
   };
 }
 
-std::function<void(uint64_t, uint64_t)> load_bar() {
+ByteProgress load_bar() {
   return progress_bar("load", 1'000'000'000);
 }
 

@@ -133,7 +133,8 @@ bool try_huge_pages(std::byte* begin, size_t bytes) {
 
 namespace {
 
-constexpr size_t kStep = 32 * kHugePage;  // cleared at once; less is cleared when it is touched
+constexpr size_t kStep = 4 * kHugePage;    // cleared at once: who ends waits for it
+constexpr size_t kLeast = 32 * kHugePage;  // less is cleared when it is touched
 
 /// Makes the kernel give the pages now instead of when they are touched first. What is written in them
 /// meanwhile stays. Kernels before 5.14 refuse.
@@ -151,7 +152,7 @@ void populate(std::stop_token stop, std::byte* begin, size_t bytes) {
 ZeroedMemory::ZeroedMemory(size_t bytes) : data_(static_cast<std::byte*>(std::calloc(bytes, 1))) {
   if (!data_) throw std::bad_alloc();
   prefer_huge_pages(data_.get(), bytes);
-  if (bytes < kStep) return;
+  if (bytes < kLeast) return;
   clearing_ = std::jthread([begin = data_.get(), bytes](std::stop_token stop) {
     name_thread("tern-memory");
     prefer_others();

@@ -1,13 +1,17 @@
-// A progress bar on standard error.
+// How far work is: who is told, and a bar on standard error.
 #pragma once
 
 #include <cstdint>
+#include <functional>
 #include <optional>
 #include <string>
 
 #include "base/clock.h"
 
 namespace tern {
+
+/// Is told how many of the bytes to be worked through are done.
+using ByteProgress = std::function<void(uint64_t done, uint64_t wanted)>;
 
 /// On a terminal one line that redraws itself, at most ten times a second; elsewhere a plain line every half
 /// minute.

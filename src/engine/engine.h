@@ -92,16 +92,16 @@ struct EngineOptions {
   int threads = 0;         ///< 0: usable_cores()
   int prompt_piece = 128;  ///< a prompt is cut at its multiples only; several prompts share a pass of so many
                            ///< tokens
-  int prompt_pass = 512;  ///< tokens of one prompt in one pass at most, where that holds up nobody: reads the
-                          ///< weights less often. At least a piece
-  double longest_gap = 0.05;   ///< seconds between two tokens of a stream while prompts run: these pause
-                               ///< between layers. Where two decode steps take longer, those
-  bool share_prefixes = true;  ///< requests that begin alike share what the cache has of it; the same bits
-  double calibration_s = 0;    ///< seconds at start for measuring what steps take; deadlines need it
-  std::string pace_file;       ///< where what steps take is kept from run to run; empty: nowhere
-  PackOptions pack;            ///< where packed weights are kept from run to run
-  std::function<void(uint64_t done, uint64_t wanted)> progress;  ///< of loading, see ModelOptions
-  int most_waiting = 1024;                                       ///< requests that may wait; more are refused
+  int prompt_pass = kPromptPass;  ///< tokens of one prompt in one pass at most, where that holds up nobody:
+                                  ///< reads the weights less often. At least a piece
+  double longest_gap = 0.05;      ///< seconds between two tokens of a stream while prompts run: these pause
+                                  ///< between layers. Where two decode steps take longer, those
+  bool share_prefixes = true;     ///< requests that begin alike share what the cache has of it; the same bits
+  double calibration_s = 0;       ///< seconds at start for measuring what steps take; deadlines need it
+  std::string pace_file;          ///< where what steps take is kept from run to run; empty: nowhere
+  PackOptions pack;               ///< where packed weights are kept from run to run
+  ByteProgress progress;          ///< of loading, see ModelOptions
+  int most_waiting = 1024;        ///< requests that may wait; more are refused
   Isa isa = detect_isa();
 };
 

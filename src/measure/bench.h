@@ -22,8 +22,8 @@ struct BenchOptions {
   int threads = 1;
   Isa isa = detect_isa();
   CacheType cache_type = CacheType::automatic;
-  PackOptions pack;                                                   ///< where packed weights are kept
-  std::function<void(uint64_t done, uint64_t wanted)> load_progress;  ///< see ModelOptions
+  PackOptions pack;            ///< where packed weights are kept
+  ByteProgress load_progress;  ///< see ModelOptions
 };
 
 /// What the machine can at most, measured in the same run; see measure/machine.h.

@@ -13,7 +13,7 @@ int absorbed_from(const MlaShape& shape) {
   const double decompress_key = static_cast<double>(shape.kv_rank) * (shape.nope + shape.v);
   const double more_a_pair = (2.0 * shape.kv_rank + shape.rope) - (shape.nope + shape.rope + shape.v);
   if (more_a_pair <= 0) return 0;
-  const double n = kUsualPiece;
+  const double n = kPromptPass;
   const double gain = decompress_key - n * more_a_pair;  // of a cached key
   if (gain <= 0) return kNever;
   const double cached = n * (n + 1) / 2 * more_a_pair / gain;

@@ -26,12 +26,11 @@ namespace tern {
 /// TensorReader.
 MlaWeights load_mla(TensorReader& reader, const MlaShape& shape, uint64_t hidden, int layer);
 
-/// The position from which prompts cost less absorbed, by arithmetic per head for pieces of kUsualPiece
+/// The position from which prompts cost less absorbed, by arithmetic per head for pieces of kPromptPass
 /// tokens; a whole number of cache pages, or kNever. A prompt's way depends on the position alone, not on how
 /// it is cut: so its rows have the same bits whether they are made now or were kept from an earlier prompt.
 int absorbed_from(const MlaShape& shape);
 inline constexpr int kNever = std::numeric_limits<int>::max();
-inline constexpr int kUsualPiece = 512;
 
 /// Buffers for one layer at a time, sized once.
 class MlaAttention {

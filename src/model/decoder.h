@@ -89,7 +89,7 @@ struct DecoderWeights {
 /// TensorReader, and Error{unsupported} for tensors that the architecture has no place for.
 std::unique_ptr<DecoderWeights> load_decoder_weights(const GgufFile& file, const DecoderShape& shape,
                                                      bool draft, ThreadTeam& team, WeightMemory memory = {},
-                                                     const LoadProgress& progress = {});
+                                                     const ByteProgress& progress = {});
 
 /// Weights that one token is multiplied with: all but the embedding table and the experts not chosen.
 uint64_t active_weights(const DecoderShape& shape, uint64_t weights, bool tied);

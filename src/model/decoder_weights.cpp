@@ -132,7 +132,7 @@ LoadPlan plan_load(const GgufFile& file, const DecoderShape& shape, ThreadTeam& 
 
 std::unique_ptr<DecoderWeights> load_decoder_weights(const GgufFile& file, const DecoderShape& shape,
                                                      bool draft, ThreadTeam& team, WeightMemory memory,
-                                                     const LoadProgress& progress) {
+                                                     const ByteProgress& progress) {
   auto weights = std::make_unique<DecoderWeights>();
   weights->memory = std::move(memory);
   LoadPlan plan;

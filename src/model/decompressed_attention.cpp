@@ -64,9 +64,11 @@ void DecompressedAttention::run(const Compute& compute, const MlaWeights& weight
 
 /// The units' latents as floats and as activations, shared out by pages.
 void DecompressedAttention::read_latents(const Compute& compute, const MlaWeights& weights,
-                                         const PagedCache& cache, int layer, const Unit* units, size_t count) {
+                                         const PagedCache& cache, int layer, const Unit* units,
+                                         size_t count) {
   const size_t width = shape_.latent_key(), rank = shape_.kv_rank;
-  rows_.point(latents_.data(), width, count * kSegment, rank, needs_quantized(weights.up_k[0]) || needs_quantized(weights.up_v[0]));
+  rows_.point(latents_.data(), width, count * kSegment, rank,
+              needs_quantized(weights.up_k[0]) || needs_quantized(weights.up_v[0]));
   size_t keys = 0;
   for (size_t i = 0; i < count; ++i) keys += units[i].keys();
   const double work = 4.0 * static_cast<double>(keys * width);

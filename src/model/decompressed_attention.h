@@ -1,6 +1,6 @@
-// The decompressed way of multi-head latent attention, for prompts: every head's keys and values are made from
-// the latents, a segment of keys at a time, into pages of floats like the cache's, which the queries then go
-// over. (In int8 they cost precision, and on AVX2 as many instructions as in floats.)
+// The decompressed way of multi-head latent attention, for prompts: every head's keys and values are made
+// from the latents, a segment of keys at a time, into pages of floats like the cache's, which the queries
+// then go over. (In int8 they cost precision, and on AVX2 as many instructions as in floats.)
 #pragma once
 
 #include <cstddef>

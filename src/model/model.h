@@ -8,6 +8,7 @@
 #include <string>
 #include <vector>
 
+#include "base/progress.h"
 #include "base/thread_team.h"
 #include "files/gguf.h"
 #include "kernels/kernels.h"
@@ -41,6 +42,10 @@ class RouterObserver {
                         std::span<const float> weights) = 0;
 };
 
+/// Tokens of one prompt in a pass, where nothing else is said: more hold others up for longer, fewer read the
+/// weights more often.
+inline constexpr int kPromptPass = 512;
+
 struct ModelOptions {
   Isa isa = detect_isa();
   int threads = 1;
@@ -50,8 +55,7 @@ struct ModelOptions {
   bool draft = false;  ///< load the multi-token-prediction layer too, where the file has one
   RouterObserver* router_observer = nullptr;  ///< must outlive the model
   PackOptions pack;                           ///< where packed weights are kept for the next start
-  /// Is told how many of the bytes to be read of the file have been, by the thread that loads.
-  std::function<void(uint64_t done, uint64_t wanted)> progress;
+  ByteProgress progress;                      ///< of reading the file, by the thread that loads
 };
 
 /// What the engine, inspect and servers need to know of any family.

@@ -18,8 +18,8 @@ PackIdentity identity_of(const GgufFile& file) {
 
 }  // namespace
 
-uint64_t write_pack(const GgufFile& file, const std::string& path, int threads, const PackProgress& packing,
-                    const PackProgress& writing) {
+uint64_t write_pack(const GgufFile& file, const std::string& path, int threads, const ByteProgress& packing,
+                    const ByteProgress& writing) {
   const PackIdentity identity = identity_of(file);
   const DecoderShape shape = find_family(file).read_shape(file);
   ThreadTeam team(threads);
@@ -29,7 +29,7 @@ uint64_t write_pack(const GgufFile& file, const std::string& path, int threads, 
   return MappedFile(path).bytes().size();
 }
 
-uint64_t check_pack(const GgufFile& file, const std::string& path, const PackProgress& progress) {
+uint64_t check_pack(const GgufFile& file, const std::string& path, const ByteProgress& progress) {
   const PackedFile packed(path, identity_of(file));
   const uint64_t all = packed.file().bytes().size();
   for (size_t chunk = 0; chunk < packed.chunks(); ++chunk) {

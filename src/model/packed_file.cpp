@@ -199,7 +199,7 @@ bool PackedParts::intact(size_t chunk) const {
 
 bool write_packed_file(const std::string& path, const PackIdentity& identity,
                        std::span<const PackBlock> blocks, const std::atomic<bool>& stop,
-                       const std::function<void(uint64_t done, uint64_t all)>& progress) {
+                       const ByteProgress& progress) {
   uint64_t bytes = 0;
   for (const PackBlock& block : blocks)
     bytes = checked_add(round_up(bytes, block.alignment), block.bytes, "packed weights");

@@ -15,6 +15,7 @@
 #include <string>
 
 #include "base/mapped_file.h"
+#include "base/progress.h"
 #include "files/gguf.h"
 
 namespace tern {
@@ -75,6 +76,6 @@ class PackedFile {
 /// end. Throws Error{io}, and Error{limit} where the disk would be left with less than a twentieth free.
 bool write_packed_file(const std::string& path, const PackIdentity& identity,
                        std::span<const PackBlock> blocks, const std::atomic<bool>& stop,
-                       const std::function<void(uint64_t done, uint64_t all)>& progress = {});
+                       const ByteProgress& progress = {});
 
 }  // namespace tern

@@ -60,8 +60,8 @@ inline SoftmaxSums softmax_sums_at(float* buffer) {
   return {buffer, buffer + kRowChunk, buffer + 2 * kRowChunk};
 }
 
-/// Rows [begin, end) of those that one piece brings to one head of keys, which `group` heads of queries share:
-/// row r is the query of token r / group and of the head's query r % group.
+/// Rows [begin, end) of those that one piece brings to one head of keys, which `group` heads of queries
+/// share: row r is the query of token r / group and of the head's query r % group.
 class QueryRows {
  public:
   QueryRows(const Piece& piece, const Queries& queries, const KeyValueShape& shape, size_t group,
@@ -85,7 +85,8 @@ class QueryRows {
     bool operator==(const Range&) const = default;
     /// Of the page that starts `from` keys behind that.
     Range in_page(size_t from) const {
-      return {std::clamp(begin, from, from + kKeyBlock) - from, std::clamp(end, from, from + kKeyBlock) - from};
+      return {std::clamp(begin, from, from + kKeyBlock) - from,
+              std::clamp(end, from, from + kKeyBlock) - from};
     }
   };
   /// What `row` sees of the segment that begins with key `start`, counted from there.

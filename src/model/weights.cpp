@@ -66,7 +66,7 @@ void WeightMemory::Free::operator()(std::byte* block) const {
 }
 
 TensorReader::TensorReader(const GgufFile& file, WeightMemory& memory, ThreadTeam& team, LoadPlan plan,
-                           LoadProgress progress)
+                           ByteProgress progress)
     : file_(file),
       memory_(memory),
       team_(team),

@@ -63,9 +63,6 @@ struct LoadPlan {
   uint64_t bytes = 0;               ///< of all, made ones too
 };
 
-/// Is told how many of the bytes that loading has to read it has read, by the thread that loads.
-using LoadProgress = std::function<void(uint64_t done, uint64_t wanted)>;
-
 /// Reads tensors by name, each held to the dimensions the model's keys promise, and remembers which were
 /// read.
 class TensorReader {
@@ -75,7 +72,7 @@ class TensorReader {
   /// Reads ahead by `plan`: a loader's own, see plan(). All that is given by reference must outlive the
   /// reader.
   TensorReader(const GgufFile& file, WeightMemory& memory, ThreadTeam& team, LoadPlan plan = {},
-               LoadProgress progress = {});
+               ByteProgress progress = {});
   /// One that reads no bytes but notes which a reader on `memory` would.
   static TensorReader planner(const GgufFile& file, WeightMemory& counting, const WeightMemory& memory,
                               ThreadTeam& team);
@@ -123,7 +120,7 @@ class TensorReader {
   WeightMemory& memory_;
   ThreadTeam& team_;
   LoadPlan plan_;
-  LoadProgress progress_;
+  ByteProgress progress_;
   bool plans_ = false, plans_packed_ = false;  ///< and of tensors that are packed
   std::unique_ptr<TensorStream> stream_;
   std::set<std::string, std::less<>> read_;
