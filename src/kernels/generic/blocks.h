@@ -5,6 +5,7 @@
 
 // Parts of a piece, a multiple of every unit: with scales at most 12 KiB a panel, 96 KiB a group of panels.
 constexpr size_t piece_parts = 16;
+constexpr size_t in_place_tokens = 2 * few_tokens;
 
 // Rows of activations, `ld` columns apart.
 struct Int8Rows {
@@ -279,17 +280,21 @@ TERN_NOINLINE void multiply_blocks_in_pieces(const BlockPanels<Format>& w, const
   } while (part < all_parts);
 }
 
-// Few tokens use the packed panels where they lie: each weight is met once.
+// Few tokens use the packed panels where they lie. Beyond one tile of them a panel's bits are taken apart
+// once more for each, out of the first-level cache, which for two tiles costs less than unpacking it.
 template <typename Format>
 void multiply_blocks(const PackedMatrix& matrix, size_t panel_bytes, const ActivationRows& x, float* y,
                      size_t ldy, size_t panel_begin, size_t panel_end, bool accumulate) {
   const BlockPanels<Format> w = {matrix.data, panel_bytes, matrix.rows, matrix.cols};
-  if (x.tokens > few_tokens)
+  if (x.tokens > in_place_tokens)
     return multiply_blocks_in_pieces(w, x, y, ldy, panel_begin, panel_end, accumulate);
-  if (x.tokens == 0) return;
   for (size_t panel = panel_begin; panel < panel_end; ++panel) {
     const Format columns = w.at(panel, 0);
-    block_tile_of<Format, 1, few_tokens>(&columns, int8_rows(x, 0, 0), x.tokens, w.cols / layout::part_cols,
-                                         w.output(panel, 1, y, ldy, accumulate));
+    const Output output = w.output(panel, 1, y, ldy, accumulate);
+    for (size_t t = 0, count = 0; t < x.tokens; t += count) {
+      count = next_part(x.tokens - t, few_tokens);
+      block_tile_of<Format, 1, few_tokens>(&columns, int8_rows(x, t, 0), count, w.cols / layout::part_cols,
+                                           {output.at + t * ldy, ldy, output.last_rows, accumulate});
+    }
   }
 }
