@@ -116,11 +116,19 @@ TERN_INLINE void add_sub_block(const Format* w, const Int8Rows& x, size_t part, 
   }
 }
 
-template <typename Format, size_t P, size_t T>
+// Where panels come from memory their quants are fetched so far ahead, at their end what lies behind them:
+// the scales. (1 to 4 KiB measured the same; fetching scales so, too, is 8% slower.)
+constexpr size_t bytes_ahead = 1024;
+
+template <typename Format, size_t P, size_t T, bool FromMemory>
 TERN_NOINLINE void block_tile(const Format* w, const Int8Rows& x, size_t parts, const Output& y) {
   Floats sums[T][P];
   start_sums(sums, y);
   for (size_t part = 0; part < parts; ++part) {
+    if constexpr (FromMemory) {
+      for (size_t line = 0; line < Format::part_bytes; line += 64)
+        __builtin_prefetch(w[0].quants + part * Format::part_bytes + bytes_ahead + line);
+    }
     PartScales scales[P];
     for (size_t p = 0; p < P; ++p) scales[p] = w[p].scales(part);
     add_sub_block<0>(w, x, part, scales, sums);
@@ -130,11 +138,11 @@ TERN_NOINLINE void block_tile(const Format* w, const Int8Rows& x, size_t parts, 
 }
 
 // The tile for `tokens`, 1 to T.
-template <typename Format, size_t P, size_t T>
+template <typename Format, size_t P, size_t T, bool FromMemory = false>
 TERN_INLINE void block_tile_of(const Format* w, const Int8Rows& x, size_t tokens, size_t parts,
                                const Output& y) {
-  if (tokens == T) return block_tile<Format, P, T>(w, x, parts, y);
-  if constexpr (T > 1) block_tile_of<Format, P, T - 1>(w, x, tokens, parts, y);
+  if (tokens == T) return block_tile<Format, P, T, FromMemory>(w, x, parts, y);
+  if constexpr (T > 1) block_tile_of<Format, P, T - 1, FromMemory>(w, x, tokens, parts, y);
 }
 
 // The quants of a piece of some panels, fetched into the second-level cache, a few lines after each tile of
@@ -293,8 +301,9 @@ void multiply_blocks(const PackedMatrix& matrix, size_t panel_bytes, const Activ
     const Output output = w.output(panel, 1, y, ldy, accumulate);
     for (size_t t = 0, count = 0; t < x.tokens; t += count) {
       count = next_part(x.tokens - t, few_tokens);
-      block_tile_of<Format, 1, few_tokens>(&columns, int8_rows(x, t, 0), count, w.cols / layout::part_cols,
-                                           {output.at + t * ldy, ldy, output.last_rows, accumulate});
+      block_tile_of<Format, 1, few_tokens, true>(&columns, int8_rows(x, t, 0), count,
+                                                 w.cols / layout::part_cols,
+                                                 {output.at + t * ldy, ldy, output.last_rows, accumulate});
     }
   }
 }
