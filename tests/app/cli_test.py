@@ -340,13 +340,14 @@ class Run(unittest.TestCase):
 class Chat(unittest.TestCase):
     """The chat loop on a real terminal."""
 
-    def setUp(self):
+    def start(self, *options):
         self.child, self.terminal = pty.fork()
         if self.child == 0:
             os.environ['TERM'] = 'xterm'
             # Nearly uniform sampling with this seed goes on to the end of the context, unless it is stopped.
-            os.execv(TERN, [TERN, 'run', '--temperature', '1000', '--seed', '3'])
+            os.execv(TERN, [TERN, 'run', '--temperature', '1000', '--seed', '3', *options])
         self.seen = ''
+        self.wait_for('> ')
 
     def tearDown(self):
         os.close(self.terminal)
@@ -379,14 +380,14 @@ class Chat(unittest.TestCase):
         self.assertEqual(os.waitstatus_to_exitcode(status), 0)
 
     def test_asks_answers_and_ends(self):
-        self.wait_for('> ')
+        self.start()
         os.write(self.terminal, b'red shoes\n')
         self.wait_for('tokens/s')
         self.wait_for('> ')
         self.end()
 
     def test_ctrl_c_stops_the_answer_and_keeps_the_chat(self):
-        self.wait_for('> ')
+        self.start('--isa', 'scalar')  # seconds for an answer, so that this test can't come too late
         os.write(self.terminal, b'red shoes\n')
         self.wait_for('red shoes\r\n.')
         os.write(self.terminal, b'\x03')
@@ -395,7 +396,7 @@ class Chat(unittest.TestCase):
         self.end()
 
     def test_ctrl_c_at_the_prompt_keeps_the_chat(self):
-        self.wait_for('> ')
+        self.start()
         os.write(self.terminal, b'half a quest')
         self.wait_for('half a quest')
         os.write(self.terminal, b'\x03')
