@@ -76,6 +76,7 @@ struct PackedBf16 {
   Floats even(size_t k) const { return load_bf16_even(at + k * 32); }
   Floats odd(size_t k) const { return load_bf16_odd(at + (k - 1) * 32); }
 };
+
 template <typename Columns, size_t P, size_t T>
 TERN_NOINLINE void tile(const Columns* w, const float* x, size_t ldx, size_t cols, const Output& y) {
   Floats sums[T][P];
@@ -109,7 +110,7 @@ TERN_INLINE void tile_of(const Columns* w, const float* x, size_t ldx, size_t to
   if constexpr (T > 1) tile_of<Columns, P, T - 1>(w, x, ldx, tokens, cols, y);
 }
 
-// A packed matrix of floats or halves.
+// A packed matrix of floats or halves. Rows that the last panel lacks are there as zeros.
 template <typename Columns>
 struct PackedPanels {
   const std::byte* data;
@@ -158,15 +159,15 @@ TERN_INLINE size_t multiply_in_place(const Panels& w, const Rows& x, float* y, s
 
 // The same for x.count, 1 to T, rows: as many panels at once as that many rows leave registers for.
 template <size_t T, typename Panels>
-TERN_INLINE size_t multiply_few(const Panels& w, const Rows& x, float* y, size_t ldy, bool accumulate,
-                                size_t panel, size_t panel_end) {
+TERN_INLINE void multiply_few(const Panels& w, const Rows& x, float* y, size_t ldy, bool accumulate,
+                              size_t panel, size_t panel_end) {
   if constexpr (T > 1) {
     if (x.count < T) return multiply_few<T - 1>(w, x, y, ldy, accumulate, panel, panel_end);
   }
   if constexpr (panels_at_once(T) > 1) {
     panel = multiply_in_place<panels_at_once(T), T>(w, x, y, ldy, accumulate, panel, panel_end);
   }
-  return multiply_in_place<1, T>(w, x, y, ldy, accumulate, panel, panel_end);
+  multiply_in_place<1, T>(w, x, y, ldy, accumulate, panel, panel_end);
 }
 
 // One group of panels, columns k to k + cols, all tokens: a tile of tokens stays in the first-level cache
