@@ -7,6 +7,7 @@ namespace tern {
 namespace {
 
 constexpr size_t kMostParts = 1024;  // with the widest values some 32 MB
+constexpr size_t kFewestRows = 2;    // for which a task of their own pays
 
 }  // namespace
 
@@ -18,7 +19,7 @@ RowAttention::RowAttention(const KeyValueShape& shape, const KeyValuePage& page,
       members_(static_cast<size_t>(members),
                Member{SegmentAttention(shape, page), std::vector<float>(softmax_sums_size(shape.value)),
                       std::vector<float>(softmax_sums_size(shape.value))}) {
-  tasks_.reserve(shape.heads * (max_tokens * group / (kRowChunk / 3) + max_tokens));
+  tasks_.reserve(shape.heads * (max_tokens * group / kFewestRows + max_tokens));
 }
 
 QueryRows RowAttention::rows_of(const BatchPlan& plan, const Queries& queries, const Task& task) const {
@@ -42,7 +43,8 @@ void RowAttention::cut(const BatchPlan& plan, bool absorbed, size_t members, con
     const size_t rows = piece.count * group_;
     // Few rows give everybody work by their segments; where there is only one, by fewer rows at a time.
     const bool split = few && piece.end() > static_cast<int64_t>(kSegment);
-    const size_t chunk = few && !split ? kRowChunk / 3 : kRowChunk;
+    const size_t share = std::max(kFewestRows, std::min((rows + members - 1) / members, kRowChunk / 3));
+    const size_t chunk = few && !split ? share : kRowChunk;
     for (int head = 0; head < shape_.heads; ++head) {
       for (size_t row = 0; row < rows; row += chunk) {
         Task task = {uint32_t(p), uint32_t(head), uint32_t(row), uint32_t(std::min(rows, row + chunk))};
