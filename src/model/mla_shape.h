@@ -31,7 +31,7 @@ struct MlaWeights {
   std::vector<float> kv_a_norm;  ///< {kv_rank}
   /// Per head W_UK transposed {kv_rank, nope}: takes a query into the latent space.
   std::vector<PackedMatrix> absorb_k;
-  std::vector<PackedMatrix> up_k;  ///< per head W_UK {nope, kv_rank}, F32: makes keys from latents
+  std::vector<PackedMatrix> up_k;  ///< per head W_UK {nope, kv_rank}: makes keys from latents
   std::vector<PackedMatrix> up_v;  ///< per head W_UV {v, kv_rank}
   PackedMatrix out;                ///< {hidden, heads * v}
 };

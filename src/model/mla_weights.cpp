@@ -15,12 +15,15 @@ void transpose(const float* from, uint64_t rows, uint64_t cols, float* to) {
   }
 }
 
-PackedMatrix pack_floats(TensorReader& reader, const std::vector<float>& values, uint64_t rows,
-                         uint64_t cols) {
-  return reader.pack_rows(DType::f32, reinterpret_cast<const std::byte*>(values.data()), rows, cols);
+/// What W_UK's transpose is kept as where the file has it the other way round. Blocks break; decoding reads
+/// all of it for each token, so blocks become Q8_0 again, where its rows fall into some.
+DType transposed_type(DType type, uint64_t cols) {
+  if (traits(type).block_size == 1) return type;
+  return cols % traits(DType::q8_0).block_size == 0 ? DType::q8_0 : DType::f32;
 }
 
-/// attn_k_b {nope, kv_rank, heads} and attn_v_b {kv_rank, v, heads}.
+/// attn_k_b {nope, kv_rank, heads} and attn_v_b {kv_rank, v, heads}. Only prompts turn the keys' part, to
+/// F32.
 void load_split(TensorReader& reader, const MlaShape& shape, const std::string& prefix, MlaWeights& weights) {
   const uint64_t heads = shape.heads, rank = shape.kv_rank, nope = shape.nope, v = shape.v;
   const GgufTensor& k = reader.tensor(prefix + "k_b.weight", {nope, rank, heads});
@@ -28,13 +31,15 @@ void load_split(TensorReader& reader, const MlaShape& shape, const std::string& 
   const TensorBytes keys = reader.bytes_to_pack(k), values = reader.bytes_to_pack(up);
   const size_t k_head = keys.size() / heads, v_head = values.size() / heads;
   std::vector<float> transposed(rank * nope), natural(nope * rank);
+  const auto* floats = reinterpret_cast<const std::byte*>(natural.data());
   for (uint64_t h = 0; h < heads; ++h) {
+    const std::byte* key = keys.data() + h * k_head;
     if (k_head > 0) {
-      decode(k.dtype(), keys.data() + h * k_head, rank * nope, transposed.data());
+      decode(k.dtype(), key, rank * nope, transposed.data());
       transpose(transposed.data(), rank, nope, natural.data());
     }
-    weights.up_k.push_back(pack_floats(reader, natural, nope, rank));
-    weights.absorb_k.push_back(reader.pack_rows(k.dtype(), keys.data() + h * k_head, rank, nope));
+    weights.up_k.push_back(reader.pack_rows(DType::f32, floats, nope, rank));
+    weights.absorb_k.push_back(reader.pack_rows(k.dtype(), key, rank, nope));
     weights.up_v.push_back(reader.pack_rows(up.dtype(), values.data() + h * v_head, v, rank));
   }
 }
@@ -44,12 +49,9 @@ void load_joined(TensorReader& reader, const MlaShape& shape, const std::string&
                  MlaWeights& weights) {
   const uint64_t heads = shape.heads, rank = shape.kv_rank, nope = shape.nope, v = shape.v;
   const GgufTensor& kv = reader.tensor(prefix + "kv_b.weight", {rank, heads * (nope + v)});
-  const DType type = kv.dtype();
-  // Transposing breaks Q8_0's blocks, so what the absorbed way needs of them becomes F32; other types keep
-  // theirs.
-  const DType transposed_type = traits(type).block_size == 1 ? type : DType::f32;
+  const DType type = kv.dtype(), turned = transposed_type(type, nope);
   std::vector<float> natural(nope * rank), transposed(rank * nope);
-  std::vector<std::byte> encoded(row_bytes(transposed_type, nope * rank));
+  std::vector<std::byte> encoded(row_bytes(turned, nope * rank));
   const TensorBytes joined = reader.bytes_to_pack(kv);
   const size_t row = joined.size() / (heads * (nope + v));
   for (uint64_t h = 0; h < heads; ++h) {
@@ -57,10 +59,10 @@ void load_joined(TensorReader& reader, const MlaShape& shape, const std::string&
     if (row > 0) {
       decode(type, from, nope * rank, natural.data());
       transpose(natural.data(), nope, rank, transposed.data());
-      encode(transposed_type, transposed.data(), nope * rank, encoded.data());
+      encode(turned, transposed.data(), nope * rank, encoded.data());
     }
-    weights.up_k.push_back(pack_floats(reader, natural, nope, rank));
-    weights.absorb_k.push_back(reader.pack_rows(transposed_type, encoded.data(), rank, nope));
+    weights.up_k.push_back(reader.pack_rows(type, from, nope, rank));
+    weights.absorb_k.push_back(reader.pack_rows(turned, encoded.data(), rank, nope));
     weights.up_v.push_back(reader.pack_rows(type, from + nope * row, v, rank));
   }
 }

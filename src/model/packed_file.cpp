@@ -28,7 +28,7 @@ namespace {
 
 static_assert(std::endian::native == std::endian::little, "numbers are written as they lie in memory");
 
-constexpr uint64_t kFormat = 1;  // also of what blocks hold, beyond the panels' layout
+constexpr uint64_t kFormat = 2;  // also of what blocks hold, beyond the panels' layout
 constexpr size_t kChunk = PackedFile::kChunk;
 constexpr std::array<char, 8> kMagic = {'t', 'e', 'r', 'n', 'p', 'a', 'c', 'k'};
 
