@@ -2,12 +2,13 @@
 """How fast llama.cpp runs a model, measured as `tern bench` does: a prompt in passes of 512 tokens, and streams that
 decode together behind so many tokens each. Random tokens; nothing is sampled.
 
-usage: llama_cpp_bench.py MODEL.gguf [-p 512] [-n 64] [-d 0] [-b 1] [-t 2]       needs the package llama-cpp-python
+usage: llama_cpp_bench.py MODEL.gguf [-p 512] [-n 64] [-d 0] [-b 1] [-t 2] [-r 5] [--in-turn]   needs llama-cpp-python
 
-Prints JSON: pp_tps, tg_tps (null where 0 tokens were asked for), and whether the weights were repacked: some builds
-assert on repacked latent attention, and are run with the weights as they are.
+Prints JSON: the rounds' tokens/s of prompt and decode, that of filling the depth once, and whether the weights were
+repacked: some builds assert on repacked latent attention, and are run with the weights as they are. With --in-turn it
+prints "ready" before the filling and before each round, and waits for a line of input, as `tern bench` does.
 """
-import argparse, json, os, random, subprocess, sys, time
+import argparse, json, os, random, signal, subprocess, sys, time
 
 PIECE = 512
 
@@ -15,8 +16,10 @@ PIECE = 512
 def arguments():
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument('model')
-    for short, name, default in (('-p', 'prompt', 512), ('-n', 'generate', 64), ('-d', 'depth', 0), ('-b', 'streams', 1), ('-t', 'threads', 2)):
+    for short, name, default in (('-p', 'prompt', 512), ('-n', 'generate', 64), ('-d', 'depth', 0), ('-b', 'streams', 1), ('-t', 'threads', 2),
+                                 ('-r', 'rounds', 5)):
         parser.add_argument(short, f'--{name}', type=int, default=default)
+    parser.add_argument('--in-turn', action='store_true')
     parser.add_argument('--as-they-are', action='store_true', help="don't repack weights")
     return parser.parse_args()
 
@@ -64,42 +67,54 @@ class Peer:
             end = min(count, begin + PIECE)
             self.decode([(sequence, at, at + 1 == count) for at in range(begin, end)])
 
-    def forget(self):
-        self.api.llama_memory_clear(self.api.llama_get_memory(self.context), True)
+    def forget(self, sequence, behind):
+        if not self.api.llama_memory_seq_rm(self.api.llama_get_memory(self.context), sequence, behind, -1):
+            sys.exit(f'llama.cpp does not forget what is behind token {behind}')
 
-    def prompt_speed(self, tokens):
-        self.fill(0, min(tokens, 16))  # what is touched first is slow
-        self.forget()
-        began = time.perf_counter()
+    def prompt(self, tokens):
         self.fill(0, tokens)
-        seconds = time.perf_counter() - began
-        self.forget()
-        return tokens / seconds
+        self.forget(0, 0)
 
-    def decode_speed(self, tokens, depth, streams):
-        depth = max(1, depth)
+    def fill_all(self, streams, behind):
         for sequence in range(streams):
-            self.fill(sequence, depth)
-        began = time.perf_counter()
+            self.fill(sequence, behind)
+
+    def say(self, tokens, streams, behind):
         for step in range(tokens):
-            self.decode([(sequence, depth + step, True) for sequence in range(streams)])
-        return tokens * streams / (time.perf_counter() - began)
+            self.decode([(sequence, behind + step, True) for sequence in range(streams)])
+        for sequence in range(streams):
+            self.forget(sequence, behind)
+
+
+def measure(options, tokens, work):
+    """Tokens a second of one round."""
+    if options.in_turn:
+        print('ready', flush=True)
+        if not sys.stdin.readline():
+            sys.exit('--in-turn: standard input ended')
+    began = time.perf_counter()
+    work()
+    return tokens / (time.perf_counter() - began)
 
 
 def main():
     options = arguments()
     if not options.as_they_are and os.environ.get('TERN_PEER_CHILD') != '1':
         # An assertion ends the process, so the first try has one of its own.
-        child = subprocess.run([sys.executable, *sys.argv], env=os.environ | {'TERN_PEER_CHILD': '1'}, stdout=subprocess.PIPE,
-                               stderr=subprocess.DEVNULL)
-        if child.returncode == 0:
-            sys.stdout.buffer.write(child.stdout)
-            return
+        child = subprocess.run([sys.executable, *sys.argv], env=os.environ | {'TERN_PEER_CHILD': '1'})
+        if child.returncode != -signal.SIGABRT:
+            sys.exit(child.returncode)
         options.as_they_are = True
     peer = Peer(options)
-    result = {'pp_tps': peer.prompt_speed(options.prompt) if options.prompt else None,
-              'tg_tps': peer.decode_speed(options.generate, options.depth, options.streams) if options.generate else None,
-              'repacked': not options.as_they_are}
+    peer.prompt(16)  # what is touched first is slow
+    result = {'prompt': [], 'decode': [], 'fill': None, 'repacked': not options.as_they_are}
+    for _ in range(options.rounds if options.prompt else 0):
+        result['prompt'].append(measure(options, options.prompt, lambda: peer.prompt(options.prompt)))
+    streams, behind, tokens = options.streams, max(1, options.depth) - 1, options.generate
+    if tokens and behind:
+        result['fill'] = measure(options, streams * behind, lambda: peer.fill_all(streams, behind))
+    for _ in range(options.rounds if tokens else 0):
+        result['decode'].append(measure(options, streams * tokens, lambda: peer.say(tokens, streams, behind)))
     print(json.dumps(result))
 
 

@@ -3,8 +3,13 @@
 
 #include <fmt/format.h>
 
+#include <cstdio>
+#include <iostream>
+#include <string>
+
 #include "app/commands.h"
 #include "base/cores.h"
+#include "base/error.h"
 #include "base/progress.h"
 
 namespace tern::app {
@@ -14,7 +19,16 @@ struct BenchArguments {
   ModelArguments model;
   BenchOptions options;
   bool json = false;
+  bool in_turn = false;
 };
+
+/// Says that a round could begin, and waits until it may.
+void wait_for_turn() {
+  fmt::print("ready\n");
+  std::fflush(stdout);
+  std::string line;
+  if (!std::getline(std::cin, line)) fail(ErrorKind::bad_input, "bench: --in-turn: standard input ended");
+}
 
 template <typename Report>
 void print(const Report& report, bool json) {
@@ -29,6 +43,7 @@ const BenchOptions& settle(BenchArguments& arguments) {
   options.cache_type = arguments.model.cache();
   options.pack = arguments.model.pack();
   options.load_progress = load_bar();
+  if (arguments.in_turn) options.before_round = wait_for_turn;
   return options;
 }
 
@@ -61,6 +76,9 @@ void add_bench(CLI::App& app) {
   add("-r,--rounds", options.rounds, 1, 10000, "Prompts and decoding in turn, so often; the median counts");
   add("--piece", options.piece, 1, 65536, "Tokens of a prompt in one pass at most");
   command->add_flag("--json", arguments->json, "Print one JSON object");
+  command->add_flag(
+      "--in-turn", arguments->in_turn,
+      "Before each round print \"ready\" and wait for a line of input: for two programs in turn");
   command->footer(
       R"(The limits are measured in the same run: the bandwidth of reading memory, and the 8-bit products of
 this instruction set on registers alone. GB/s counts the weights that a pass must read and the cache.

@@ -8,7 +8,6 @@
 #include "base/error.h"
 #include "base/rng.h"
 #include "engine/sampler.h"
-#include "measure/machine.h"
 
 namespace tern {
 namespace {
@@ -31,14 +30,15 @@ void check(const BenchOptions& options, const ModelShape& model) {
   range("piece", options.piece, 1, 65536);
 }
 
-/// Whole streams in the cache, and one prompt.
+/// Whole streams in the cache, and one prompt behind them.
 PagedCache::Shape cache_for(const BenchOptions& options, const ModelShape& model) {
-  const int stream = PagedCache::pages_for(std::max(1, options.depth) + options.generate);
+  const int stream =
+      options.generate > 0 ? PagedCache::pages_for(std::max(1, options.depth) + options.generate) : 0;
   const int prompt = PagedCache::pages_for(options.prompt);
   return {.layers = model.cache_layers,
           .layer_bytes = model.cache_layer_bytes,
-          .pages = std::max(stream * options.streams, prompt),
-          .max_sequences = options.streams,
+          .pages = stream * options.streams + prompt,
+          .max_sequences = options.streams + 1,
           .max_tokens = std::max(stream, prompt) * PagedCache::kPageTokens};
 }
 
@@ -61,24 +61,32 @@ class Bench {
 
   /// Runs a prompt once and forgets it.
   void prompt(BenchWork& work) {
+    const SequenceId sequence = options_.streams;
     measure(work, options_.prompt, operations(shape(), options_.prompt, 1),
-            [&] { fill(0, options_.prompt); });
-    cache_.truncate(0, 0);
+            [&] { extend_by(sequence, options_.prompt); });
+    cache_.truncate(sequence, 0);
   }
 
-  /// All streams, each behind a prompt of its own.
+  /// Tokens that each stream has before its next; that one has been said, too.
+  int behind() const { return std::max(1, options_.depth) - 1; }
+
+  /// Each stream gets a prompt of its own.
+  void fill(BenchWork& work) {
+    const double tokens = double(behind()) * options_.streams;
+    measure(work, tokens, operations(shape(), tokens, options_.streams), [&] {
+      for (int s = 0; s < options_.streams; ++s) extend_by(s, behind());
+    });
+  }
+
+  /// All streams; what they said is forgotten.
   void decode(BenchWork& work) {
-    const int depth = std::max(1, options_.depth);  // something must have been said
     std::vector<int32_t> next(options_.streams);
-    for (int s = 0; s < options_.streams; ++s) {
-      if (depth > 1) fill(s, depth - 1);
-      next[s] = random_token();
-    }
+    for (int32_t& token : next) token = random_token();
     const double tokens = double(options_.generate) * options_.streams;
     measure(work, tokens, operations(shape(), tokens, tokens), [&] {
-      for (int i = 0; i < options_.generate; ++i) step(depth - 1 + i, next, work);
+      for (int i = 0; i < options_.generate; ++i) step(behind() + i, next, work);
     });
-    for (int s = 0; s < options_.streams; ++s) cache_.truncate(s, 0);
+    for (int s = 0; s < options_.streams; ++s) cache_.truncate(s, behind());
   }
 
  private:
@@ -109,7 +117,7 @@ class Bench {
   int32_t random_token() { return static_cast<int32_t>(rng_.below(shape().vocab)); }
 
   /// So many random tokens, as a prompt in pieces; the last one wants its logits.
-  void fill(SequenceId sequence, int tokens) {
+  void extend_by(SequenceId sequence, int tokens) {
     std::vector<BatchToken> batch;
     for (int done = 0; done < tokens; done += static_cast<int>(batch.size())) {
       const int count = std::min(options_.piece, tokens - done);
@@ -191,11 +199,6 @@ std::string work_row(const std::string& name, const BenchWork& work, const Machi
 
 }  // namespace
 
-MachineLimits measure_machine(Isa isa, int threads, double seconds) {
-  return {threads, isa, measure_read_bandwidth(threads, seconds),
-          measure_int8_peak(kernels(isa), threads, seconds)};
-}
-
 double BenchWork::median() const {
   if (tokens_s.empty()) return 0;
   std::vector<double> sorted = tokens_s;
@@ -212,12 +215,19 @@ BenchReport run_bench(const GgufFile& file, const BenchOptions& options,
   Bench bench(file, options);
   report.model = bench.shape();
   const bool prompts = options.prompt > 0, decodes = options.generate > 0;
-  const double jobs = 1 + static_cast<double>(options.rounds) * (prompts + decodes);
+  const bool fills = decodes && bench.behind() > 0;
+  const double jobs = 1 + fills + static_cast<double>(options.rounds) * (prompts + decodes);
   double done = 0;
   const auto next = [&](const char* what) { progress(done++ / jobs, what); };
   next("the machine");
   report.machine = measure_machine(options.isa, options.threads);
+  if (fills) {
+    next("filling");
+    options.before_round();
+    bench.fill(report.fill);
+  }
   for (int round = 0; round < options.rounds; ++round) {
+    options.before_round();
     if (prompts) {
       next("prompt");
       bench.prompt(report.prompt);
@@ -261,6 +271,7 @@ nlohmann::ordered_json to_json(const BenchReport& report) {
   out["stages_us"] = stages_json(report.decode);
   out["machine"] = to_json(report.machine);
   out["prompt"] = work_json(report.prompt, report.machine);
+  out["fill"] = work_json(report.fill, report.machine);
   out["decode"] = work_json(report.decode, report.machine);
   return out;
 }
@@ -275,6 +286,8 @@ std::string to_text(const BenchReport& report) {
                      "GB/s", "of limit", "Gop/s", "of limit");
   const std::string behind = options.depth > 0 ? fmt::format(" behind {}", options.depth) : "";
   out += work_row(fmt::format("prompt of {}", options.prompt), report.prompt, report.machine);
+  out += work_row(fmt::format("filling {} x {}", options.streams, options.depth - 1), report.fill,
+                  report.machine);
   out += work_row(fmt::format("{} x {} tokens{}", options.streams, options.generate, behind), report.decode,
                   report.machine);
   out += fmt::format("\n{:<12}{:>22}{:>22}\n", "", "prompt, us a token", "decode, us a token");

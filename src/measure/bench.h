@@ -8,6 +8,7 @@
 
 #include "engine/engine.h"
 #include "files/gguf.h"
+#include "measure/machine.h"
 #include "model/model.h"
 
 namespace tern {
@@ -24,16 +25,9 @@ struct BenchOptions {
   CacheType cache_type = CacheType::automatic;
   PackOptions pack;            ///< where packed weights are kept
   ByteProgress load_progress;  ///< see ModelOptions
+  /// Called before each round and before filling the depth; may wait, for another program in turn with this.
+  std::function<void()> before_round = [] {};
 };
-
-/// What the machine can at most, measured in the same run; see measure/machine.h.
-struct MachineLimits {
-  int threads = 0;
-  Isa isa = Isa::scalar;
-  double read_bytes_s = 0;
-  double int8_ops_s = 0;
-};
-MachineLimits measure_machine(Isa isa, int threads, double seconds = 0.3);
 
 /// One kind of work, over all its rounds.
 struct BenchWork {
@@ -53,17 +47,19 @@ struct BenchReport {
   BenchOptions options;
   ModelShape model;
   MachineLimits machine;
+  BenchWork fill;  ///< the streams' prompts that decoding has behind it, once; empty without a depth
   BenchWork prompt, decode;
 };
 
 /// Loads the model and runs prompts of random tokens, and streams that continue random prompts with their
-/// most probable tokens, in turn. `progress` is told the share done and what is next. Throws as load_model,
-/// and Error{bad_input} for options out of range, such as more tokens than the model's context.
+/// most probable tokens, in turn; what is behind them is filled once. `progress` is told the share done and
+/// what is next. Throws as load_model, and Error{bad_input} for options out of range, such as more tokens
+/// than the model's context.
 BenchReport run_bench(const GgufFile& file, const BenchOptions& options,
                       const std::function<void(double share, const std::string& what)>& progress);
 
 /// Keys: pp_tps, tg_tps (medians), gbps, bandwidth_share, stages_us (of decoding, a token), and all else
-/// under prompt, decode, machine.
+/// under prompt, fill, decode, machine.
 nlohmann::ordered_json to_json(const BenchReport& report);
 std::string to_text(const BenchReport& report);
 nlohmann::ordered_json to_json(const MachineLimits& limits);

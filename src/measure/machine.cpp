@@ -86,4 +86,9 @@ double measure_int8_peak(const Kernels& kernels, int threads, double seconds) {
   return best;
 }
 
+MachineLimits measure_machine(Isa isa, int threads, double seconds) {
+  return {threads, isa, measure_read_bandwidth(threads, seconds),
+          measure_int8_peak(kernels(isa), threads, seconds)};
+}
+
 }  // namespace tern

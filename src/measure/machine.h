@@ -16,4 +16,13 @@ double measure_read_bandwidth(int threads, double seconds = 0.3);
 /// on registers alone.
 double measure_int8_peak(const Kernels& kernels, int threads, double seconds = 0.3);
 
+/// Both.
+struct MachineLimits {
+  int threads = 0;
+  Isa isa = Isa::scalar;
+  double read_bytes_s = 0;
+  double int8_ops_s = 0;
+};
+MachineLimits measure_machine(Isa isa, int threads, double seconds = 0.3);
+
 }  // namespace tern

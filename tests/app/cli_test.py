@@ -432,6 +432,18 @@ class Bench(unittest.TestCase):
         self.assertGreater(found['stages_us']['experts'], 0)
         self.assertGreater(found['machine']['int8_gops'], 0)
 
+    def test_rounds_in_turn_with_another_program(self):
+        with subprocess.Popen([TERN, 'bench', '-p', '8', '-n', '0', '-r', '2', '--json', '--in-turn'], stdin=subprocess.PIPE,
+                              stdout=subprocess.PIPE, stderr=subprocess.DEVNULL, text=True) as bench:
+            for _ in range(2):
+                self.assertEqual(bench.stdout.readline(), 'ready\n')
+                bench.stdin.write('\n')
+                bench.stdin.flush()
+            self.assertEqual(len(json.loads(bench.stdout.read())['prompt']['rounds_tps']), 2)
+        done = tern('bench', '-p', '8', '-n', '0', '--in-turn')
+        self.assertEqual(done.returncode, 3)
+        self.assertIn('standard input ended', done.stderr)
+
     def test_the_machine_alone(self):
         self.assertRegex(tern('bench', 'machine', '--threads', '1').stdout, r'^\w+ on 1 thread: reads [\d.]+ GB/s, \d+ billion')
         self.assertGreater(json.loads(tern('bench', 'machine', '--json', '--isa', 'scalar').stdout)['read_gbps'], 0)

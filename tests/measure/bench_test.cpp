@@ -64,6 +64,17 @@ TEST(Bench, RunsPromptsAndStreamsInTurn) {
   EXPECT_LE(report.decode.statistics.stages.total() + report.decode.sampling_s, report.decode.seconds);
 }
 
+TEST(Bench, EachRoundWaitsForItsTurn) {
+  std::vector<std::string> told;
+  BenchOptions options = small();
+  options.depth = 40;
+  options.before_round = [&] { told.push_back("turn"); };
+  const BenchReport report = bench_tiny(options, &told);
+  EXPECT_EQ(told, (std::vector<std::string>{"loading", "the machine", "filling", "turn", "turn", "prompt",
+                                            "decode", "turn", "prompt", "decode", "done"}));
+  EXPECT_EQ(report.fill.tokens, 3u * 39) << "once for both rounds";
+}
+
 TEST(Bench, DepthIsNotMeasuredButRead) {
   BenchOptions options = small();
   options.prompt = 0;
@@ -72,6 +83,8 @@ TEST(Bench, DepthIsNotMeasuredButRead) {
   options.depth = 0;
   const BenchReport flat = bench_tiny(options);
   EXPECT_TRUE(deep.prompt.tokens_s.empty());
+  EXPECT_EQ(deep.fill.tokens, 3u * 199);
+  EXPECT_TRUE(flat.fill.tokens_s.empty());
   EXPECT_EQ(deep.decode.tokens, flat.decode.tokens);
   EXPECT_EQ(deep.decode.statistics.passes, flat.decode.statistics.passes);
   EXPECT_GT(deep.decode.statistics.bytes, flat.decode.statistics.bytes);
