@@ -1,11 +1,15 @@
 #include "base/thread_team.h"
 
+#include <pthread.h>
+#include <sched.h>
+
 #include <algorithm>
+#include <array>
 #include <atomic>
 #include <cstdint>
+#include <deque>
 #include <system_error>
 #include <thread>
-#include <vector>
 
 #include "base/clock.h"
 #include "base/error.h"
@@ -16,8 +20,11 @@ namespace {
 
 // Multiply-adds. Handing a job out and waiting for its end cost 0.3 microseconds where there are two pieces
 // and 0.06 more for each other one (measured on Zen 1; Zen 3: about a microsecond for 16), in which one core
-// does 4,000 to 20,000 multiply-adds. So a small job gives each member one piece.
-constexpr double smallest_shared_work = 20e3;
+// does 4,000 to 20,000 multiply-adds. So a small job gives each member one piece, and the smallest is not
+// shared, which depends on the machine.
+constexpr double least_shared_work = 20e3;
+constexpr double most_unshared_work = 200e3;
+constexpr double worth_a_handover = 3;  // shared by two, a job of 2 handovers' length takes as long
 constexpr double smallest_piece_work = 10e3;
 // A large one has more pieces than members, so that a member whose core is busy elsewhere leaves most of its
 // part to the others.
@@ -25,9 +32,7 @@ constexpr double usual_piece_work = 100e3;
 constexpr double most_pieces_per_member = 8;
 constexpr std::chrono::microseconds spin_time{30};
 
-/// 1: the job is done before another core has taken its part.
 uint32_t pieces_for(size_t items, double work, double members) {
-  if (members == 1 || work < smallest_shared_work) return 1;
   const double one_each = std::min(members, work / smallest_piece_work);
   const double many = std::min(members * most_pieces_per_member, work / usual_piece_work);
   return static_cast<uint32_t>(std::min(static_cast<double>(items), std::max(one_each, many)));
@@ -59,9 +64,16 @@ bool spin_until(const Ready& ready) {
 // job, before every piece claimed is done. A member that wakes late finds nothing to claim and nobody waits
 // for it: that is what keeps the team going when there are more threads than cores.
 struct ThreadTeam::Impl {
-  std::vector<std::thread> threads;
+  struct Member {
+    std::thread thread;
+    std::atomic<int> cpu = -1;  ///< that it ran on last; -1: not known
+  };
+  std::deque<Member> members;  ///< 1 and on
+  cpu_set_t allowed;           ///< CPUs, of the team's first thread
+  bool spread = false;         ///< there is one for each
 
   double waited = 0;
+  double least_shared = least_shared_work;
 
   // The job; written by the caller while no piece is unclaimed or running.
   const std::function<void(size_t, size_t, int)>* body = nullptr;
@@ -75,9 +87,37 @@ struct ThreadTeam::Impl {
   std::atomic<bool> stopping{false};
 
   ~Impl();
+  int size() const { return static_cast<int>(members.size()) + 1; }
+  void start(int threads);
+  void keep_members_off(int cpu);
   void run_pieces(int member);
-  void member_loop(int member);
+  void member_loop(int index, Member& member);
 };
+
+void ThreadTeam::Impl::start(int threads) {
+  CPU_ZERO(&allowed);
+  spread = sched_getaffinity(0, sizeof allowed, &allowed) == 0 && CPU_COUNT(&allowed) >= threads;
+  for (int index = 1; index < threads; ++index) {
+    Member& member = members.emplace_back();
+    member.cpu = sched_getcpu();  // where new threads may have to wait as well
+    member.thread = std::thread([this, index, &member] {
+      name_thread("tern-compute");
+      member_loop(index, member);
+    });
+  }
+}
+
+// A kernel that wakes a member where the caller runs lets it wait there until its next look at the balance,
+// some milliseconds later (seen on virtual machines, where it packs threads onto few CPUs).
+void ThreadTeam::Impl::keep_members_off(int cpu) {
+  for (Member& member : members) {
+    if (member.cpu.load(std::memory_order_relaxed) != cpu) continue;
+    cpu_set_t others = allowed;
+    CPU_CLR(cpu, &others);
+    pthread_setaffinity_np(member.thread.native_handle(), sizeof others, &others);
+    member.cpu.store(-1, std::memory_order_relaxed);
+  }
+}
 
 void ThreadTeam::Impl::run_pieces(int member) {
   uint64_t seen = work.load(std::memory_order_acquire);
@@ -94,14 +134,15 @@ void ThreadTeam::Impl::run_pieces(int member) {
   }
 }
 
-void ThreadTeam::Impl::member_loop(int member) {
+void ThreadTeam::Impl::member_loop(int index, Member& member) {
   uint32_t last = 0;
   while (true) {
+    member.cpu.store(sched_getcpu(), std::memory_order_relaxed);
     const auto changed = [&] { return signal.load(std::memory_order_acquire) != last; };
     if (!spin_until(changed)) signal.wait(last, std::memory_order_acquire);
     last = signal.load(std::memory_order_acquire);
     if (stopping.load(std::memory_order_acquire)) return;
-    run_pieces(member);
+    run_pieces(index);
   }
 }
 
@@ -110,26 +151,41 @@ ThreadTeam::Impl::~Impl() {
   stopping.store(true, std::memory_order_release);
   signal.fetch_add(1, std::memory_order_acq_rel);
   signal.notify_all();
-  for (std::thread& thread : threads) thread.join();
+  for (Member& member : members) {
+    if (member.thread.joinable()) member.thread.join();
+  }
 }
 
 ThreadTeam::ThreadTeam(int threads) : impl_(std::make_unique<Impl>()) {
   try {
-    for (int member = 1; member < threads; ++member) {
-      impl_->threads.emplace_back([impl = impl_.get(), member] {
-        name_thread("tern-compute");
-        impl->member_loop(member);
-      });
-    }
+    impl_->start(threads);
   } catch (const std::system_error& error) {
-    fail(ErrorKind::limit, "cannot start {} threads: {} ran, then: {}", threads, size(), error.what());
+    fail(ErrorKind::limit, "cannot start {} threads: {} ran, then: {}", threads, size() - 1, error.what());
   }
 }
 
 ThreadTeam::~ThreadTeam() = default;
 
+void ThreadTeam::measure_handover(double rate) {
+  if (size() == 1) return;
+  std::array<double, 16> seconds;
+  for (double& one : seconds) {
+    std::atomic<int> arrived = 0;
+    const TimePoint start = Clock::now();
+    parallel_for(2, most_unshared_work, [&](size_t, size_t, int) {
+      arrived.fetch_add(1);
+      spin_until([&] { return arrived.load() == 2; });  // or nobody came in time
+    });
+    one = seconds_since(start);
+  }
+  // Others may have held the cores up: the fourth of sixteen.
+  std::nth_element(seconds.begin(), seconds.begin() + 3, seconds.end());
+  impl_->least_shared =
+      std::clamp(worth_a_handover * seconds[3] * rate, least_shared_work, most_unshared_work);
+}
+
 int ThreadTeam::size() const {
-  return static_cast<int>(impl_->threads.size()) + 1;
+  return impl_->size();
 }
 
 double ThreadTeam::waited() const {
@@ -139,10 +195,12 @@ double ThreadTeam::waited() const {
 void ThreadTeam::parallel_for(size_t items, double work,
                               const std::function<void(size_t begin, size_t end, int member)>& body) {
   if (items == 0) return;
-  const uint32_t pieces = pieces_for(items, work, size());
+  const bool shared = size() > 1 && work >= impl_->least_shared;
+  const uint32_t pieces = shared ? pieces_for(items, work, size()) : 1;
   if (pieces < 2) return body(0, items, 0);
 
   Impl& team = *impl_;
+  if (team.spread) team.keep_members_off(sched_getcpu());
   team.body = &body;
   team.items = items;
   team.pieces = pieces;

@@ -17,12 +17,17 @@ class ThreadTeam {
   ThreadTeam(const ThreadTeam&) = delete;
   ThreadTeam& operator=(const ThreadTeam&) = delete;
 
+  /// Finds out what handing a job over to another member costs here (usually some tens of microseconds, at
+  /// most a millisecond), so that jobs are shared only where it makes them faster. `rate`: multiply-adds a
+  /// second of one member.
+  void measure_handover(double rate);
+
   int size() const;
   /// Seconds that the caller has waited for the others at the ends of jobs. From the caller's thread.
   double waited() const;
 
   /// Calls body(begin, end, member) over pieces that cover [0, items) once. `work` is the job's whole cost in
-  /// multiply-adds, about: jobs too small to share run on the caller alone. Pieces are handed out
+  /// multiply-adds, about: jobs that one thread does sooner run on the caller alone. Pieces are handed out
   /// dynamically, so the result may not depend on how items are cut. body must not throw.
   void parallel_for(size_t items, double work,
                     const std::function<void(size_t begin, size_t end, int member)>& body);

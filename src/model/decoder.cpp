@@ -5,6 +5,7 @@
 #include <optional>
 #include <utility>
 
+#include "base/clock.h"
 #include "base/error.h"
 #include "model/batch_plan.h"
 #include "model/pass_meter.h"
@@ -80,6 +81,18 @@ RouterParams router_of(const DecoderShape& shape) {
   return shape.router.experts > 0 ? shape.router : RouterParams{};
 }
 
+/// Multiply-adds a second of one thread, about: small products come to a third of what registers alone do.
+double small_product_rate(const Kernels& kernels) {
+  constexpr size_t kRounds = 1000;  // 10 us or so
+  double best = 0;
+  for (int i = 0; i < 3; ++i) {
+    const TimePoint start = Clock::now();
+    const auto products = static_cast<double>(kernels.spin_products(kRounds));
+    best = std::max(best, products / seconds_since(start));
+  }
+  return best / 3;
+}
+
 int checked_batch(int max_batch) {
   constexpr int kMost = 65536;
   if (max_batch >= 1 && max_batch <= kMost) return max_batch;
@@ -153,6 +166,7 @@ Decoder::Decoder(const GgufFile& file, const DecoderShape& shape, const ModelOpt
   if (weights_->draft) joined_.resize(tokens * 2 * hidden);
   activations_.reserve(tokens, weights_->draft ? 2 * hidden : hidden);
   for (auto* buffer : {&x_, &normed_, &delta_}) buffer->resize(tokens * hidden);
+  team_.measure_handover(small_product_rate(compute_.kernels));
 }
 
 std::unique_ptr<DecoderWeights> Decoder::load_weights(const GgufFile& file, bool kept_are_good) {

@@ -40,6 +40,13 @@ constexpr std::array<std::string_view, 41> ggml_names = {
     "TQ2_0", "IQ4_NL_4_4", "IQ4_NL_4_8", "IQ4_NL_8_8", "MXFP4",    "NVFP4",
 };
 
+// By the type's number: kernels ask for each product. Types that tern does not run have blocks of 0.
+constexpr std::array<DTypeTraits, ggml_names.size()> numbered_types = [] {
+  std::array<DTypeTraits, ggml_names.size()> all{};
+  for (const DTypeTraits& t : known_types) all[static_cast<size_t>(t.type)] = t;
+  return all;
+}();
+
 uint16_t load_u16(const std::byte* from) {
   uint16_t bits;
   std::memcpy(&bits, from, 2);
@@ -104,9 +111,8 @@ std::optional<DTypeTraits> find_dtype(std::string_view name) {
 }
 
 const DTypeTraits& traits(DType type) {
-  for (const DTypeTraits& t : known_types) {
-    if (t.type == type) return t;
-  }
+  const auto number = static_cast<size_t>(type);
+  if (number < numbered_types.size() && numbered_types[number].block_size > 0) return numbered_types[number];
   fail(ErrorKind::internal, "no traits for {}", ggml_type_name(static_cast<uint32_t>(type)));
 }
 

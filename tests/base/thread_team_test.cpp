@@ -87,6 +87,23 @@ TEST(ThreadTeam, SmallWorkStaysWithTheCaller) {
   EXPECT_EQ(calls, 1);
 }
 
+// Whatever the machine, jobs of a few multiply-adds are not shared and those of many are.
+TEST(ThreadTeam, WhatIsSharedDependsOnTheHandover) {
+  ThreadTeam team(2);
+  const auto pieces = [&](double work) {
+    std::atomic<int> calls = 0;
+    team.parallel_for(100, work, [&](size_t, size_t, int) { ++calls; });
+    return calls.load();
+  };
+  team.measure_handover(1);  // so slow that it always pays
+  EXPECT_EQ(pieces(10e3), 1);
+  EXPECT_EQ(pieces(25e3), 2);
+  team.measure_handover(1e18);  // so fast that it never does
+  EXPECT_EQ(pieces(150e3), 1);
+  EXPECT_EQ(pieces(250e3), 2);
+  EXPECT_EQ(pieces(1e9), 16);
+}
+
 TEST(ThreadTeam, WhatMembersWroteIsSeenAfterwards) {
   ThreadTeam team(3);
   std::vector<size_t> values(257);

@@ -16,6 +16,7 @@ constexpr size_t smaller(size_t a, size_t b) {
 
 // The next of the parts that cut `left` tokens into pieces of at most `most` and about the same size.
 constexpr size_t next_part(size_t left, size_t most) {
+  if (left <= most) return left;  // divisions take long beside a small panel
   const size_t parts = (left + most - 1) / most;
   return (left + parts - 1) / parts;
 }
@@ -117,8 +118,6 @@ struct PackedPanels {
   size_t panel_bytes;
   size_t rows;
 
-  using InPlace = Columns;
-
   size_t rows_of(size_t panel) const { return smaller(16, rows - panel * 16); }
   Columns at(size_t panel) const { return {data + panel * panel_bytes}; }
   // Columns k to k + n of a panel as packed floats, in `buffer` if they aren't floats already. k is even.
@@ -138,29 +137,28 @@ struct Rows {
 };
 
 // y[t][panel rows] for P panels from `panel` on.
-template <typename Panels>
-TERN_INLINE Output output_of(const Panels& w, size_t panel, size_t panels, float* y, size_t ldy,
-                             bool accumulate) {
+template <typename Columns>
+TERN_INLINE Output output_of(const PackedPanels<Columns>& w, size_t panel, size_t panels, float* y,
+                             size_t ldy, bool accumulate) {
   return {y + panel * 16, ldy, w.rows_of(panel + panels - 1), accumulate};
 }
 
 // Panels in groups of P, used where they lie, for T rows of x. Returns the first panel not done.
-template <size_t P, size_t T, typename Panels>
-TERN_INLINE size_t multiply_in_place(const Panels& w, const Rows& x, float* y, size_t ldy, bool accumulate,
-                                     size_t panel, size_t panel_end) {
+template <size_t P, size_t T, typename Columns>
+TERN_INLINE size_t multiply_in_place(const PackedPanels<Columns>& w, const Rows& x, float* y, size_t ldy,
+                                     bool accumulate, size_t panel, size_t panel_end) {
   for (; panel + P <= panel_end; panel += P) {
-    typename Panels::InPlace columns[P];
+    Columns columns[P];
     for (size_t p = 0; p < P; ++p) columns[p] = w.at(panel + p);
-    tile<typename Panels::InPlace, P, T>(columns, x.at, x.ld, x.cols,
-                                         output_of(w, panel, P, y, ldy, accumulate));
+    tile<Columns, P, T>(columns, x.at, x.ld, x.cols, output_of(w, panel, P, y, ldy, accumulate));
   }
   return panel;
 }
 
 // The same for x.count, 1 to T, rows: as many panels at once as that many rows leave registers for.
-template <size_t T, typename Panels>
-TERN_INLINE void multiply_few(const Panels& w, const Rows& x, float* y, size_t ldy, bool accumulate,
-                              size_t panel, size_t panel_end) {
+template <size_t T, typename Columns>
+TERN_INLINE void multiply_few(const PackedPanels<Columns>& w, const Rows& x, float* y, size_t ldy,
+                              bool accumulate, size_t panel, size_t panel_end) {
   if constexpr (T > 1) {
     if (x.count < T) return multiply_few<T - 1>(w, x, y, ldy, accumulate, panel, panel_end);
   }
@@ -172,9 +170,10 @@ TERN_INLINE void multiply_few(const Panels& w, const Rows& x, float* y, size_t l
 
 // One group of panels, columns k to k + cols, all tokens: a tile of tokens stays in the first-level cache
 // while the group's panels stream past it from the second.
-template <typename Panels>
-TERN_INLINE void multiply_group(const Panels& w, const Rows& x, float* y, size_t ldy, bool accumulate,
-                                size_t panel, size_t panels, size_t k, size_t cols, float* buffer) {
+template <typename Columns>
+TERN_INLINE void multiply_group(const PackedPanels<Columns>& w, const Rows& x, float* y, size_t ldy,
+                                bool accumulate, size_t panel, size_t panels, size_t k, size_t cols,
+                                float* buffer) {
   PackedF32 columns[group_panels];
   for (size_t p = 0; p < panels; ++p) columns[p] = w.piece(panel + p, k, cols, buffer + p * piece_cols * 16);
   for (size_t t = 0, part = 0; t < x.count; t += part) {
@@ -193,8 +192,8 @@ TERN_INLINE void multiply_group(const Panels& w, const Rows& x, float* y, size_t
   }
 }
 
-template <typename Panels>
-void multiply_in_pieces(const Panels& w, const Rows& x, float* y, size_t ldy, bool accumulate,
+template <typename Columns>
+void multiply_in_pieces(const PackedPanels<Columns>& w, const Rows& x, float* y, size_t ldy, bool accumulate,
                         size_t panel_begin, size_t panel_end) {
   alignas(64) float buffer[group_panels * piece_cols * 16];
   size_t k = 0;
@@ -208,9 +207,9 @@ void multiply_in_pieces(const Panels& w, const Rows& x, float* y, size_t ldy, bo
   } while (k < x.cols);
 }
 
-template <typename Panels>
-TERN_NOINLINE void multiply_panels(const Panels& w, const Rows& x, float* y, size_t ldy, bool accumulate,
-                                   size_t panel, size_t panel_end) {
+template <typename Columns>
+TERN_NOINLINE void multiply_panels(const PackedPanels<Columns>& w, const Rows& x, float* y, size_t ldy,
+                                   bool accumulate, size_t panel, size_t panel_end) {
   if (x.count == 0) return;
   if (x.count <= few_tokens) {
     multiply_few<few_tokens>(w, x, y, ldy, accumulate, panel, panel_end);
