@@ -13,6 +13,7 @@
 
 #include "base/clock.h"
 #include "base/error.h"
+#include "base/futex.h"
 #include "base/threads.h"
 
 namespace tern {
@@ -31,6 +32,8 @@ constexpr double smallest_piece_work = 10e3;
 constexpr double usual_piece_work = 100e3;
 constexpr double most_pieces_per_member = 8;
 constexpr std::chrono::microseconds spin_time{30};
+constexpr std::chrono::microseconds look_again{50};     // at members that may not get on
+constexpr std::chrono::microseconds long_wait{10'000};  // nobody looks
 
 uint32_t pieces_for(size_t items, double work, double members) {
   const double one_each = std::min(members, work / smallest_piece_work);
@@ -66,7 +69,13 @@ bool spin_until(const Ready& ready) {
 struct ThreadTeam::Impl {
   struct Member {
     std::thread thread;
-    std::atomic<int> cpu = -1;  ///< that it ran on last; -1: not known
+    std::atomic<int> cpu = -1;          ///< that it ran on last; -1: not known
+    std::atomic<bool> working = false;  ///< it has a piece
+    bool borrows = false;               ///< it has the caller's CPU
+    double ran = 0;                     ///< seconds on some CPU, when the caller last looked
+
+    void keep_to(const cpu_set_t& cpus);
+    double ran_now() const;
   };
   std::deque<Member> members;  ///< 1 and on
   cpu_set_t allowed;           ///< CPUs, of the team's first thread
@@ -82,6 +91,7 @@ struct ThreadTeam::Impl {
 
   alignas(64) std::atomic<uint64_t> work{0};  ///< job number << 32 | unclaimed pieces
   alignas(64) std::atomic<uint32_t> done{0};  ///< pieces of the job that are done
+  std::atomic<bool> caller_sleeps{false};     ///< until they all are
   alignas(64) std::atomic<uint32_t> signal{
       0};  ///< changes with every job and at the end; members sleep on it
   std::atomic<bool> stopping{false};
@@ -90,9 +100,25 @@ struct ThreadTeam::Impl {
   int size() const { return static_cast<int>(members.size()) + 1; }
   void start(int threads);
   void keep_members_off(int cpu);
+  bool lend_cpu(double seconds);
   void run_pieces(int member);
   void member_loop(int index, Member& member);
+  void wait_for_members();
+  void sleep_until_done();
 };
+
+void ThreadTeam::Impl::Member::keep_to(const cpu_set_t& cpus) {
+  pthread_setaffinity_np(thread.native_handle(), sizeof cpus, &cpus);
+  cpu.store(-1, std::memory_order_relaxed);
+}
+
+double ThreadTeam::Impl::Member::ran_now() const {
+  clockid_t clock;
+  timespec time;
+  auto handle = const_cast<std::thread&>(thread).native_handle();
+  if (pthread_getcpuclockid(handle, &clock) != 0 || clock_gettime(clock, &time) != 0) return 0;
+  return static_cast<double>(time.tv_sec) + static_cast<double>(time.tv_nsec) * 1e-9;
+}
 
 void ThreadTeam::Impl::start(int threads) {
   CPU_ZERO(&allowed);
@@ -111,12 +137,29 @@ void ThreadTeam::Impl::start(int threads) {
 // some milliseconds later (seen on virtual machines, where it packs threads onto few CPUs).
 void ThreadTeam::Impl::keep_members_off(int cpu) {
   for (Member& member : members) {
-    if (member.cpu.load(std::memory_order_relaxed) != cpu) continue;
+    if (!member.borrows && member.cpu.load(std::memory_order_relaxed) != cpu) continue;
     cpu_set_t others = allowed;
     CPU_CLR(cpu, &others);
-    pthread_setaffinity_np(member.thread.native_handle(), sizeof others, &others);
-    member.cpu.store(-1, std::memory_order_relaxed);
+    member.keep_to(others);
+    member.borrows = false;
   }
+}
+
+// A member that has a piece but hardly ran in the last `seconds` waits for a CPU that others have: it gets
+// the caller's, which has nothing to do. Says whether there was one.
+bool ThreadTeam::Impl::lend_cpu(double seconds) {
+  constexpr double kHardly = 0.25;
+  for (Member& member : members) {
+    if (!member.working.load(std::memory_order_relaxed)) continue;
+    if (member.ran_now() - member.ran > kHardly * seconds) continue;
+    cpu_set_t mine;
+    CPU_ZERO(&mine);
+    CPU_SET(sched_getcpu(), &mine);
+    member.keep_to(mine);
+    member.borrows = true;
+    return true;
+  }
+  return false;
 }
 
 void ThreadTeam::Impl::run_pieces(int member) {
@@ -129,7 +172,7 @@ void ThreadTeam::Impl::run_pieces(int member) {
     const size_t begin = items / all * piece + std::min<size_t>(piece, items % all);
     const size_t end = begin + items / all + (piece < items % all);
     (*body)(begin, end, member);
-    if (done.fetch_add(1, std::memory_order_acq_rel) + 1 == all) done.notify_one();
+    if (done.fetch_add(1) + 1 == all && caller_sleeps.load()) futex_wake(done);
     seen = work.load(std::memory_order_acquire);
   }
 }
@@ -142,8 +185,31 @@ void ThreadTeam::Impl::member_loop(int index, Member& member) {
     if (!spin_until(changed)) signal.wait(last, std::memory_order_acquire);
     last = signal.load(std::memory_order_acquire);
     if (stopping.load(std::memory_order_acquire)) return;
+    member.working.store(true, std::memory_order_relaxed);
     run_pieces(index);
+    member.working.store(false, std::memory_order_relaxed);
   }
+}
+
+void ThreadTeam::Impl::wait_for_members() {
+  const auto finished = [&] { return done.load(std::memory_order_acquire) == pieces; };
+  if (finished()) return;
+  const TimePoint start = Clock::now();
+  if (!spin_until(finished)) sleep_until_done();
+  waited += seconds_since(start);
+}
+
+void ThreadTeam::Impl::sleep_until_done() {
+  caller_sleeps.store(
+      true);  // before it looks at `done`, which who ends the job changes before it looks here
+  bool may_lend = spread;
+  for (uint32_t seen; (seen = done.load()) != pieces;) {
+    const TimePoint start = Clock::now();
+    for (Member& member : members) member.ran = member.ran_now();
+    futex_wait(done, seen, may_lend ? look_again : long_wait);
+    if (may_lend && done.load() != pieces) may_lend = !lend_cpu(seconds_since(start));
+  }
+  caller_sleeps.store(false);
 }
 
 // Ends every thread that was started, also where starting them broke off.
@@ -211,13 +277,7 @@ void ThreadTeam::parallel_for(size_t items, double work,
   team.signal.notify_all();
 
   team.run_pieces(0);
-  const auto finished = [&] { return team.done.load(std::memory_order_acquire) == pieces; };
-  if (finished()) return;
-  const TimePoint start = Clock::now();
-  if (!spin_until(finished)) {
-    for (uint32_t seen; (seen = team.done.load(std::memory_order_acquire)) != pieces;) team.done.wait(seen);
-  }
-  team.waited += seconds_since(start);
+  team.wait_for_members();
 }
 
 }  // namespace tern
