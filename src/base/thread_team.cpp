@@ -32,8 +32,9 @@ constexpr double smallest_piece_work = 10e3;
 constexpr double usual_piece_work = 100e3;
 constexpr double most_pieces_per_member = 8;
 constexpr std::chrono::microseconds spin_time{30};
-constexpr std::chrono::microseconds look_again{50};     // at members that may not get on
-constexpr std::chrono::microseconds long_wait{10'000};  // nobody looks
+constexpr std::chrono::nanoseconds first_look =
+    std::chrono::microseconds(50);  // at members that may not get on
+constexpr std::chrono::nanoseconds longest_sleep = std::chrono::milliseconds(10);
 
 uint32_t pieces_for(size_t items, double work, double members) {
   const double one_each = std::min(members, work / smallest_piece_work);
@@ -203,10 +204,12 @@ void ThreadTeam::Impl::sleep_until_done() {
   caller_sleeps.store(
       true);  // before it looks at `done`, which who ends the job changes before it looks here
   bool may_lend = spread;
+  std::chrono::nanoseconds sleep = first_look;
   for (uint32_t seen; (seen = done.load()) != pieces;) {
     const TimePoint start = Clock::now();
     for (Member& member : members) member.ran = member.ran_now();
-    futex_wait(done, seen, may_lend ? look_again : long_wait);
+    futex_wait(done, seen, sleep);
+    sleep = std::min(2 * sleep, longest_sleep);
     if (may_lend && done.load() != pieces) may_lend = !lend_cpu(seconds_since(start));
   }
   caller_sleeps.store(false);
