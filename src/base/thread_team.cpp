@@ -32,9 +32,9 @@ constexpr double smallest_piece_work = 10e3;
 constexpr double usual_piece_work = 100e3;
 constexpr double most_pieces_per_member = 8;
 constexpr std::chrono::microseconds spin_time{30};
-constexpr std::chrono::nanoseconds first_look =
-    std::chrono::microseconds(50);  // at members that may not get on
-constexpr std::chrono::nanoseconds longest_sleep = std::chrono::milliseconds(10);
+// A caller that waits for members looks ever more seldom whether they get on.
+constexpr std::chrono::microseconds first_sleep{50};
+constexpr std::chrono::microseconds longest_sleep{10'000};
 
 uint32_t pieces_for(size_t items, double work, double members) {
   const double one_each = std::min(members, work / smallest_piece_work);
@@ -201,10 +201,10 @@ void ThreadTeam::Impl::wait_for_members() {
 }
 
 void ThreadTeam::Impl::sleep_until_done() {
-  caller_sleeps.store(
-      true);  // before it looks at `done`, which who ends the job changes before it looks here
+  // Set before `done` is read, as who ends the job changes `done` before reading this.
+  caller_sleeps.store(true);
   bool may_lend = spread;
-  std::chrono::nanoseconds sleep = first_look;
+  std::chrono::microseconds sleep = first_sleep;
   for (uint32_t seen; (seen = done.load()) != pieces;) {
     const TimePoint start = Clock::now();
     for (Member& member : members) member.ran = member.ran_now();
