@@ -67,13 +67,10 @@ class Peer:
             end = min(count, begin + PIECE)
             self.decode([(sequence, at, at + 1 == count) for at in range(begin, end)])
 
-    def forget(self, sequence, behind):
-        if not self.api.llama_memory_seq_rm(self.api.llama_get_memory(self.context), sequence, behind, -1):
-            sys.exit(f'llama.cpp does not forget what is behind token {behind}')
-
-    def prompt(self, tokens):
-        self.fill(0, tokens)
-        self.forget(0, 0)
+    def forget(self, streams, behind):
+        for sequence in range(streams):
+            if not self.api.llama_memory_seq_rm(self.api.llama_get_memory(self.context), sequence, behind, -1):
+                sys.exit(f'llama.cpp does not forget what is behind token {behind}')
 
     def fill_all(self, streams, behind):
         for sequence in range(streams):
@@ -82,8 +79,6 @@ class Peer:
     def say(self, tokens, streams, behind):
         for step in range(tokens):
             self.decode([(sequence, behind + step, True) for sequence in range(streams)])
-        for sequence in range(streams):
-            self.forget(sequence, behind)
 
 
 def measure(options, tokens, work):
@@ -106,15 +101,18 @@ def main():
             sys.exit(child.returncode)
         options.as_they_are = True
     peer = Peer(options)
-    peer.prompt(16)  # what is touched first is slow
+    peer.fill(0, 16)  # what is touched first is slow
+    peer.forget(1, 0)
     result = {'prompt': [], 'decode': [], 'fill': None, 'repacked': not options.as_they_are}
     for _ in range(options.rounds if options.prompt else 0):
-        result['prompt'].append(measure(options, options.prompt, lambda: peer.prompt(options.prompt)))
+        result['prompt'].append(measure(options, options.prompt, lambda: peer.fill(0, options.prompt)))
+        peer.forget(1, 0)
     streams, behind, tokens = options.streams, max(1, options.depth) - 1, options.generate
     if tokens and behind:
         result['fill'] = measure(options, streams * behind, lambda: peer.fill_all(streams, behind))
     for _ in range(options.rounds if tokens else 0):
         result['decode'].append(measure(options, streams * tokens, lambda: peer.say(tokens, streams, behind)))
+        peer.forget(streams, behind)
     print(json.dumps(result))
 
 

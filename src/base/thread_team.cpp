@@ -8,6 +8,7 @@
 #include <atomic>
 #include <cstdint>
 #include <deque>
+#include <limits>
 #include <system_error>
 #include <thread>
 
@@ -75,12 +76,11 @@ struct ThreadTeam::Impl {
     bool borrows = false;               ///< it has the caller's CPU
     double ran = 0;                     ///< seconds on some CPU, when the caller last looked
 
-    void keep_to(const cpu_set_t& cpus);
-    double ran_now() const;
+    bool keep_to(const cpu_set_t& cpus);
+    double ran_now();  ///< NaN where the system doesn't say
   };
   std::deque<Member> members;  ///< 1 and on
-  cpu_set_t allowed;           ///< CPUs, of the team's first thread
-  bool spread = false;         ///< there is one for each
+  bool spread = false;         ///< there is a CPU for each
 
   double waited = 0;
   double least_shared = least_shared_work;
@@ -102,27 +102,27 @@ struct ThreadTeam::Impl {
   void start(int threads);
   void keep_members_off(int cpu);
   bool lend_cpu(double seconds);
-  void run_pieces(int member);
+  void run_pieces(int index, std::atomic<bool>& working);
   void member_loop(int index, Member& member);
   void wait_for_members();
   void sleep_until_done();
 };
 
-void ThreadTeam::Impl::Member::keep_to(const cpu_set_t& cpus) {
-  pthread_setaffinity_np(thread.native_handle(), sizeof cpus, &cpus);
+bool ThreadTeam::Impl::Member::keep_to(const cpu_set_t& cpus) {
   cpu.store(-1, std::memory_order_relaxed);
+  return pthread_setaffinity_np(thread.native_handle(), sizeof cpus, &cpus) == 0;
 }
 
-double ThreadTeam::Impl::Member::ran_now() const {
+double ThreadTeam::Impl::Member::ran_now() {
   clockid_t clock;
   timespec time;
-  auto handle = const_cast<std::thread&>(thread).native_handle();
-  if (pthread_getcpuclockid(handle, &clock) != 0 || clock_gettime(clock, &time) != 0) return 0;
+  if (pthread_getcpuclockid(thread.native_handle(), &clock) != 0 || clock_gettime(clock, &time) != 0)
+    return std::numeric_limits<double>::quiet_NaN();
   return static_cast<double>(time.tv_sec) + static_cast<double>(time.tv_nsec) * 1e-9;
 }
 
 void ThreadTeam::Impl::start(int threads) {
-  CPU_ZERO(&allowed);
+  cpu_set_t allowed;
   spread = sched_getaffinity(0, sizeof allowed, &allowed) == 0 && CPU_COUNT(&allowed) >= threads;
   for (int index = 1; index < threads; ++index) {
     Member& member = members.emplace_back();
@@ -139,10 +139,10 @@ void ThreadTeam::Impl::start(int threads) {
 void ThreadTeam::Impl::keep_members_off(int cpu) {
   for (Member& member : members) {
     if (!member.borrows && member.cpu.load(std::memory_order_relaxed) != cpu) continue;
-    cpu_set_t others = allowed;
+    cpu_set_t others;  // of what this thread may use now
+    if (sched_getaffinity(0, sizeof others, &others) != 0) return;
     CPU_CLR(cpu, &others);
-    member.keep_to(others);
-    member.borrows = false;
+    if (CPU_COUNT(&others) > 0 && member.keep_to(others)) member.borrows = false;
   }
 }
 
@@ -152,27 +152,28 @@ bool ThreadTeam::Impl::lend_cpu(double seconds) {
   constexpr double kHardly = 0.25;
   for (Member& member : members) {
     if (!member.working.load(std::memory_order_relaxed)) continue;
-    if (member.ran_now() - member.ran > kHardly * seconds) continue;
+    if (!(member.ran_now() - member.ran < kHardly * seconds)) continue;
     cpu_set_t mine;
     CPU_ZERO(&mine);
     CPU_SET(sched_getcpu(), &mine);
-    member.keep_to(mine);
-    member.borrows = true;
-    return true;
+    member.borrows = member.keep_to(mine);
+    return member.borrows;
   }
   return false;
 }
 
-void ThreadTeam::Impl::run_pieces(int member) {
+void ThreadTeam::Impl::run_pieces(int index, std::atomic<bool>& working) {
   uint64_t seen = work.load(std::memory_order_acquire);
   while (static_cast<uint32_t>(seen) != 0) {
     if (!work.compare_exchange_weak(seen, seen - 1, std::memory_order_acq_rel, std::memory_order_acquire))
       continue;
+    working.store(true, std::memory_order_relaxed);
     const uint32_t all = pieces;
     const size_t piece = all - static_cast<uint32_t>(seen);
     const size_t begin = items / all * piece + std::min<size_t>(piece, items % all);
     const size_t end = begin + items / all + (piece < items % all);
-    (*body)(begin, end, member);
+    (*body)(begin, end, index);
+    working.store(false, std::memory_order_relaxed);
     if (done.fetch_add(1) + 1 == all && caller_sleeps.load()) futex_wake(done);
     seen = work.load(std::memory_order_acquire);
   }
@@ -186,9 +187,7 @@ void ThreadTeam::Impl::member_loop(int index, Member& member) {
     if (!spin_until(changed)) signal.wait(last, std::memory_order_acquire);
     last = signal.load(std::memory_order_acquire);
     if (stopping.load(std::memory_order_acquire)) return;
-    member.working.store(true, std::memory_order_relaxed);
-    run_pieces(index);
-    member.working.store(false, std::memory_order_relaxed);
+    run_pieces(index, member.working);
   }
 }
 
@@ -207,7 +206,9 @@ void ThreadTeam::Impl::sleep_until_done() {
   std::chrono::microseconds sleep = first_sleep;
   for (uint32_t seen; (seen = done.load()) != pieces;) {
     const TimePoint start = Clock::now();
-    for (Member& member : members) member.ran = member.ran_now();
+    if (may_lend) {
+      for (Member& member : members) member.ran = member.ran_now();
+    }
     futex_wait(done, seen, sleep);
     sleep = std::min(2 * sleep, longest_sleep);
     if (may_lend && done.load() != pieces) may_lend = !lend_cpu(seconds_since(start));
@@ -279,7 +280,8 @@ void ThreadTeam::parallel_for(size_t items, double work,
   team.signal.fetch_add(1, std::memory_order_acq_rel);
   team.signal.notify_all();
 
-  team.run_pieces(0);
+  std::atomic<bool> working;
+  team.run_pieces(0, working);
   team.wait_for_members();
 }
 

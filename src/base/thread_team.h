@@ -17,9 +17,9 @@ class ThreadTeam {
   ThreadTeam(const ThreadTeam&) = delete;
   ThreadTeam& operator=(const ThreadTeam&) = delete;
 
-  /// Finds out what handing a job over to another member costs here (usually some tens of microseconds, at
-  /// most a millisecond), so that jobs are shared only where it makes them faster. `rate`: multiply-adds a
-  /// second of one member.
+  /// Finds out what handing a job over to another member costs here (some tens of microseconds, or
+  /// milliseconds where others have the cores), so that jobs are shared only where it makes them faster.
+  /// `rate`: multiply-adds a second of one member.
   void measure_handover(double rate);
 
   int size() const;

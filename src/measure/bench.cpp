@@ -37,9 +37,9 @@ PagedCache::Shape cache_for(const BenchOptions& options, const ModelShape& model
   const int prompt = PagedCache::pages_for(options.prompt);
   return {.layers = model.cache_layers,
           .layer_bytes = model.cache_layer_bytes,
-          .pages = stream * options.streams + prompt,
+          .pages = std::max(1, stream * options.streams + prompt),
           .max_sequences = options.streams + 1,
-          .max_tokens = std::max(stream, prompt) * PagedCache::kPageTokens};
+          .max_tokens = std::max({1, stream, prompt}) * PagedCache::kPageTokens};
 }
 
 /// Two operations for each weight that a token meets; the head's only where logits are wanted.

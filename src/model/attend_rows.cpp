@@ -19,7 +19,7 @@ RowAttention::RowAttention(const KeyValueShape& shape, const KeyValuePage& page,
       members_(static_cast<size_t>(members),
                Member{SegmentAttention(shape, page), std::vector<float>(softmax_sums_size(shape.value)),
                       std::vector<float>(softmax_sums_size(shape.value))}) {
-  tasks_.reserve(shape.heads * (max_tokens * group / kFewestRows + max_tokens));
+  tasks_.reserve(shape.heads * (max_tokens * group / kRowChunk + max_tokens) + kMostParts);
 }
 
 QueryRows RowAttention::rows_of(const BatchPlan& plan, const Queries& queries, const Task& task) const {

@@ -2,6 +2,7 @@
 #include <fmt/format.h>
 
 #include "base/checked.h"
+#include "base/error.h"
 #include "model/attention_mla.h"
 
 namespace tern {
@@ -20,6 +21,15 @@ void transpose(const float* from, uint64_t rows, uint64_t cols, float* to) {
 DType transposed_type(DType type, uint64_t cols) {
   if (traits(type).block_size == 1) return type;
   return cols % traits(DType::q8_0).block_size == 0 ? DType::q8_0 : DType::f32;
+}
+
+/// Says where, if a value can't be had in that type.
+void encode_named(const std::string& name, DType type, const std::vector<float>& values, std::byte* to) {
+  try {
+    encode(type, values.data(), values.size(), to);
+  } catch (const Error& error) {
+    fail(error.kind(), "{}: {}", name, error.what());
+  }
 }
 
 /// attn_k_b {nope, kv_rank, heads} and attn_v_b {kv_rank, v, heads}. Only prompts turn the keys' part, to
@@ -59,7 +69,7 @@ void load_joined(TensorReader& reader, const MlaShape& shape, const std::string&
     if (row > 0) {
       decode(type, from, nope * rank, natural.data());
       transpose(natural.data(), nope, rank, transposed.data());
-      encode(turned, transposed.data(), nope * rank, encoded.data());
+      encode_named(kv.name, turned, transposed, encoded.data());
     }
     weights.up_k.push_back(reader.pack_rows(type, from, nope, rank));
     weights.absorb_k.push_back(reader.pack_rows(turned, encoded.data(), rank, nope));

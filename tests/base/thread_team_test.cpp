@@ -1,6 +1,7 @@
 #include "base/thread_team.h"
 
 #include <gtest/gtest.h>
+#include <sched.h>
 #include <sys/resource.h>
 #include <sys/wait.h>
 #include <unistd.h>
@@ -135,14 +136,52 @@ TEST(ThreadTeam, AnotherMemberHelpsWithLongWork) {
   EXPECT_GT(items_of[1], 0);
 }
 
-TEST(ThreadTeam, StartsAndStopsWithoutWork) {
-  for (int i = 0; i < 50; ++i) ThreadTeam team(1 + i % 4);
-}
-
 // Something that takes time and cannot be left out.
 uint64_t burn(uint64_t steps, uint64_t seed) {
   for (uint64_t i = 0; i < steps; ++i) seed = seed * 6364136223846793005ull + 1442695040888963407ull;
   return seed;
+}
+
+// A member that stands still is waited for and gets the caller's CPU, once and again.
+TEST(ThreadTeam, AMemberThatStandsStillIsWaitedFor) {
+  ThreadTeam team(3);
+  std::atomic<int> slept = 0;
+  std::atomic<uint64_t> sink = 0;
+  for (int i = 0; i < 30; ++i) {
+    std::vector<std::atomic<int>> visits(48);
+    team.parallel_for(visits.size(), large, [&](size_t begin, size_t end, int member) {
+      const bool sleeps = member > 0 && begin % 16 == 0;
+      if (sleeps) std::this_thread::sleep_for(std::chrono::milliseconds(1));
+      slept += sleeps;
+      sink += burn(20'000, begin);  // long enough for the others to come
+      for (size_t item = begin; item < end; ++item) ++visits[item];
+    });
+    for (const std::atomic<int>& one : visits) ASSERT_EQ(one.load(), 1);
+  }
+  EXPECT_TRUE(slept > 0 || usable_cores() == 1);
+}
+
+// Where the caller may run on one CPU only, and where that changes while a team works.
+TEST(ThreadTeam, AffinityMayChange) {
+  cpu_set_t before, one;
+  ASSERT_EQ(sched_getaffinity(0, sizeof before, &before), 0);
+  const auto narrow = [&] {
+    CPU_ZERO(&one);
+    CPU_SET(sched_getcpu(), &one);
+    ASSERT_EQ(sched_setaffinity(0, sizeof one, &one), 0);
+  };
+  for (const bool narrow_at_start : {true, false}) {
+    if (narrow_at_start) narrow();
+    ThreadTeam team(2);
+    for (int i = 0; i < 50; ++i) check_cover(team, 100, large);
+    narrow_at_start ? void(sched_setaffinity(0, sizeof before, &before)) : narrow();
+    for (int i = 0; i < 50; ++i) check_cover(team, 100, large);
+    sched_setaffinity(0, sizeof before, &before);
+  }
+}
+
+TEST(ThreadTeam, StartsAndStopsWithoutWork) {
+  for (int i = 0; i < 50; ++i) ThreadTeam team(1 + i % 4);
 }
 
 // The best of several rounds: others may want the cores too while this runs.
