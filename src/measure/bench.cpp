@@ -63,7 +63,7 @@ class Bench {
   void prompt(BenchWork& work) {
     const SequenceId sequence = options_.streams;
     measure(work, options_.prompt, operations(shape(), options_.prompt, 1),
-            [&] { extend_by(sequence, options_.prompt); });
+            [&] { feed(sequence, options_.prompt); });
     cache_.truncate(sequence, 0);
   }
 
@@ -74,7 +74,7 @@ class Bench {
   void fill(BenchWork& work) {
     const double tokens = double(behind()) * options_.streams;
     measure(work, tokens, operations(shape(), tokens, options_.streams), [&] {
-      for (int s = 0; s < options_.streams; ++s) extend_by(s, behind());
+      for (int s = 0; s < options_.streams; ++s) feed(s, behind());
     });
   }
 
@@ -117,7 +117,7 @@ class Bench {
   int32_t random_token() { return static_cast<int32_t>(rng_.below(shape().vocab)); }
 
   /// So many random tokens, as a prompt in pieces; the last one wants its logits.
-  void extend_by(SequenceId sequence, int tokens) {
+  void feed(SequenceId sequence, int tokens) {
     std::vector<BatchToken> batch;
     for (int done = 0; done < tokens; done += static_cast<int>(batch.size())) {
       const int count = std::min(options_.piece, tokens - done);

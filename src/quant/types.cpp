@@ -47,6 +47,12 @@ constexpr std::array<DTypeTraits, ggml_names.size()> numbered_types = [] {
   return all;
 }();
 
+/// Null for a number that tern does not run.
+const DTypeTraits* numbered_type(uint32_t number) {
+  const bool known = number < numbered_types.size() && numbered_types[number].block_size > 0;
+  return known ? &numbered_types[number] : nullptr;
+}
+
 uint16_t load_u16(const std::byte* from) {
   uint16_t bits;
   std::memcpy(&bits, from, 2);
@@ -97,9 +103,7 @@ void encode_blocks(const float* from, size_t n, std::byte* to) {
 }  // namespace
 
 std::optional<DTypeTraits> find_dtype(uint32_t ggml_type) {
-  for (const DTypeTraits& t : known_types) {
-    if (static_cast<uint32_t>(t.type) == ggml_type) return t;
-  }
+  if (const DTypeTraits* found = numbered_type(ggml_type)) return *found;
   return std::nullopt;
 }
 
@@ -111,8 +115,7 @@ std::optional<DTypeTraits> find_dtype(std::string_view name) {
 }
 
 const DTypeTraits& traits(DType type) {
-  const auto number = static_cast<size_t>(type);
-  if (number < numbered_types.size() && numbered_types[number].block_size > 0) return numbered_types[number];
+  if (const DTypeTraits* found = numbered_type(static_cast<uint32_t>(type))) return *found;
   fail(ErrorKind::internal, "no traits for {}", ggml_type_name(static_cast<uint32_t>(type)));
 }
 
